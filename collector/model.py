@@ -1,5 +1,6 @@
 """The values that travel along the line; see `docs/glossary.md` for the words."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final, NamedTuple
 
@@ -85,12 +86,27 @@ class DeadLetter:
 class NewBatch:
     """Records of one station for one table, as one commit stores them: one row of the spool.
 
-    The records have the numbers `first_seq`, `first_seq + 1`, ….
+    `seqs` are the numbers of the records, as many and in the same order.
     """
 
     table: str
     station: str
     fingerprint: bytes
-    first_seq: int
+    seqs: Sequence[int]
     received_us: int
     records: list[bytes]
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """A batch as the spool holds it. `suspect` marks a record that was refused alone before."""
+
+    id: int
+    table: str
+    station: str
+    fingerprint: bytes
+    seqs: Sequence[int]
+    received_us: int
+    records: list[bytes]
+    suspect: bool
+    bytes: int

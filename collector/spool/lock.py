@@ -1,0 +1,58 @@
+"""One daemon to a spool: a file lock that the kernel gives back on any death."""
+
+import fcntl
+import os
+import time
+from pathlib import Path
+from typing import Self
+
+from collector.errors import LockedError
+
+
+class SpoolLock:
+    """Holds the lock beside the spool for life; the file names the process that holds it."""
+
+    def __init__(self, spool: Path) -> None:
+        self.path = spool.with_name(spool.name + ".lock")
+        self._descriptor = -1
+
+    def take(self) -> bool:
+        """Try once; True when the lock is ours."""
+        self.path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        descriptor = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            os.close(descriptor)
+            return False
+        os.ftruncate(descriptor, 0)
+        os.pwrite(descriptor, f"{os.getpid()}\n".encode(), 0)
+        self._descriptor = descriptor
+        return True
+
+    def holder(self) -> str:
+        """Say who holds the lock, for a person."""
+        try:
+            pid = self.path.read_text().strip()
+        except OSError:
+            pid = ""
+        return f"process {pid}" if pid else "another process"
+
+    def wait(self, seconds: float) -> Self:
+        """Wait for the lock; raises LockedError when it isn't given back in time."""
+        deadline = time.monotonic() + seconds
+        while not self.take():
+            if time.monotonic() >= deadline:
+                raise LockedError(
+                    f"{self.path}: {self.holder()} owns the spool",
+                    "One collector to a spool: stop the other one, or give this one a spool.path"
+                    " of its own.",
+                )
+            time.sleep(0.2)
+        return self
+
+    def release(self) -> None:
+        """Give the lock back."""
+        if self._descriptor >= 0:
+            os.close(self._descriptor)
+            self._descriptor = -1
