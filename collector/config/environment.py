@@ -1,0 +1,112 @@
+"""Where values come from that are not in the file: variables, `.env`, secrets, this box.
+
+The environment outranks `.env`. No error quotes a value: any of them may be a secret.
+"""
+
+import hashlib
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Final
+
+from collector.errors import Problem
+
+SECRET_MAX_BYTES: Final = 64 * 1024
+
+_REFERENCE = re.compile(r"(\$?)\$\{(?:([A-Za-z_][A-Za-z0-9_]*)(:-([^}]*))?\}|)")
+_ASSIGNMENT = re.compile(r"(?:export\s+)?([A-Za-z_][A-Za-z0-9_]*)\s*=\s*(.*)")
+_SINGLE_QUOTED = re.compile(r"'([^']*)'\s*(?:#.*)?")
+_DOUBLE_QUOTED = re.compile(r'"((?:[^"\\]|\\.)*)"\s*(?:#.*)?')
+_ESCAPES: Final = {"n": "\n", "t": "\t", "r": "\r"}
+
+
+def expand(text: str, variables: Mapping[str, str]) -> str:
+    """Replace `${NAME}` and `${NAME:-default}`; `$${` stands for the text `${`.
+
+    An empty variable takes the default, as in a shell. Raises ValueError when a variable is
+    neither set nor has a default.
+    """
+
+    def replace(match: re.Match[str]) -> str:
+        escape, name, has_default, default = match.groups()
+        if escape:
+            return match[0][1:]
+        if name is None:
+            raise ValueError("`${` must be followed by NAME} or NAME:-default} (write $${ for ${)")
+        if value := variables.get(name):
+            return value
+        if has_default:
+            return str(default)
+        if name in variables:
+            return ""
+        raise ValueError(f"the variable {name} is not set in the environment nor in .env")
+
+    return _REFERENCE.sub(replace, text)
+
+
+def read_dotenv(file: Path) -> tuple[dict[str, str], list[Problem]]:
+    """The variables of a `.env` file, which need not exist, and the lines that are none."""
+    try:
+        text = file.read_text("utf-8-sig")
+    except FileNotFoundError:
+        return {}, []
+    except (OSError, UnicodeDecodeError):
+        return {}, [Problem(file, 1, "can't be read as UTF-8 text")]
+    variables: dict[str, str] = {}
+    problems: list[Problem] = []
+    for number, line in enumerate(text.splitlines(), 1):
+        if not line.strip() or line.lstrip().startswith("#"):
+            continue
+        match = _ASSIGNMENT.fullmatch(line.strip())
+        value = _unquote(match[2]) if match else None
+        if match is None:
+            problems.append(Problem(file, number, "is not of the form NAME=VALUE"))
+        elif value is None:
+            problems.append(Problem(file, number, "has a quote that is not closed", match[1]))
+        else:
+            variables[match[1]] = value
+    return variables, problems
+
+
+def read_secret(file: Path) -> str:
+    """The content of a secret's file without its last line end; raises ValueError."""
+    try:
+        with file.open("rb") as stream:
+            raw = stream.read(SECRET_MAX_BYTES + 1)
+    except OSError as error:
+        raise ValueError(f"{file} can't be read: {error.strerror or error}") from error
+    if len(raw) > SECRET_MAX_BYTES:
+        raise ValueError(f"{file} is larger than 64 KiB: that is no secret")
+    try:
+        text = raw.decode().removesuffix("\n").removesuffix("\r")
+    except UnicodeDecodeError:
+        # The exception holds the bytes: it must not travel along as the cause.
+        raise ValueError(f"{file} is not UTF-8 text") from None
+    if not text:
+        raise ValueError(f"{file} is empty")
+    return text
+
+
+def box_name(host: str, machine_id: Path) -> str | None:
+    """Host name and six hex digits of the machine id; None when the box has no machine id.
+
+    Every Raspberry Pi is called `raspberrypi`. The id is hashed because it is confidential.
+    """
+    try:
+        identity = machine_id.read_text().strip()
+    except (OSError, UnicodeDecodeError):
+        return None
+    if not re.fullmatch(r"[0-9a-fA-F]{32}", identity):
+        return None
+    return f"{host}-{hashlib.sha256(identity.encode()).hexdigest()[:6]}"
+
+
+def _unquote(text: str) -> str | None:
+    if text.startswith("'"):
+        match = _SINGLE_QUOTED.fullmatch(text)
+        return match[1] if match else None
+    if text.startswith('"'):
+        match = _DOUBLE_QUOTED.fullmatch(text)
+        unescape = lambda found: _ESCAPES.get(found[1], found[1])  # noqa: E731
+        return re.sub(r"\\(.)", unescape, match[1]) if match else None
+    return re.split(r"(?:^|\s)#", text, maxsplit=1)[0].rstrip()

@@ -1,0 +1,233 @@
+"""From the file to the frozen models: expand, complete, check, and say all that is wrong at once.
+
+Each section is validated by itself, so that an error in one does not hide those of another. What
+the file leaves out and what depends on this box (names, folders, secrets) is filled in before; what
+spans sections is checked after.
+"""
+
+import difflib
+import os
+import socket
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Final, TypeVar
+
+from pydantic import ValidationError
+
+from collector.config import fields
+from collector.config.document import Place, read
+from collector.config.environment import box_name, expand, read_dotenv, read_secret
+from collector.config.models import Box, Config, Mqtt, Section, SpoolLimits, Station, Zerobus
+from collector.config.quantities import format_size
+from collector.errors import ConfigError
+
+MACHINE_ID: Final = Path("/etc/machine-id")
+
+_SECTIONS: Final[dict[str, type[Section]]] = {
+    "mqtt": Mqtt,
+    "zerobus": Zerobus,
+    "spool": SpoolLimits,
+}
+_TOP: Final = (*Box.keys(), *_SECTIONS, "stations")
+_SECRETS: Final = (
+    ("mqtt", "password", "mqtt_password"),
+    ("zerobus", "client_secret", "client_secret"),
+)
+_Any = TypeVar("_Any", bound=Section)
+
+
+def load(path: Path, environment: Mapping[str, str] | None = None) -> Config:
+    """Read `stations.yaml`; raises `ConfigError` with every problem that the file has."""
+    return _Loading(path, os.environ if environment is None else environment).run()
+
+
+class _Loading:
+    """One reading of one file; collects problems in its document and warnings."""
+
+    def __init__(self, path: Path, variables: Mapping[str, str]) -> None:
+        self._folder = path.absolute().parent
+        dotenv, problems = read_dotenv(self._folder / ".env")
+        self._variables = {**dotenv, **variables}
+        self._warnings: list[str] = []
+        self._document = read(path, lambda text: expand(text, self._variables))
+        self._document.problems.extend(problems)
+
+    def run(self) -> Config:
+        top = self._mapping(self._document.values, ())
+        self._refuse_unknown(top, (), _TOP)
+        sections = {name: self._mapping(top.pop(name, None), (name,)) for name in _SECTIONS}
+        entries = self._mapping(top.pop("stations", None), ("stations",))
+        for section, key, credential in _SECRETS:
+            self._fill_secret(sections[section], (section, key), credential)
+        self._fill_names(top, sections)
+        self._check_files(sections["mqtt"])
+        mqtt = self._validate(Mqtt, sections["mqtt"], ("mqtt",))
+        zerobus = self._validate(Zerobus, sections["zerobus"], ("zerobus",))
+        spool = self._validate(SpoolLimits, sections["spool"], ("spool",))
+        top.setdefault("runtime_dir", self._runtime_dir(spool))
+        box = self._validate(Box, top, ())
+        stations = self._stations(entries)
+        self._check_limits(mqtt, spool)
+        self._check_tables(stations)
+        for place, text in self._document.unexpanded.items():
+            self._document.report(place, text)
+        if mqtt:
+            self._warn_about_plaintext(mqtt)
+        if self._document.problems or not (mqtt and zerobus and spool and box):
+            raise ConfigError(sorted(self._document.problems, key=lambda one: one.line))
+        return Config(
+            path=self._document.file,
+            gateway=box.gateway,
+            runtime_dir=box.runtime_dir,
+            mqtt=mqtt,
+            zerobus=zerobus,
+            spool=spool,
+            stations=tuple(stations),
+            warnings=tuple(self._warnings),
+        )
+
+    def _mapping(self, value: Any, place: Place) -> dict[str, Any]:
+        """A section without the keys that were left empty: those take their defaults."""
+        if isinstance(value, dict):
+            return {key: inner for key, inner in value.items() if inner is not None}
+        if value is not None:
+            self._document.report(place, "must be a mapping of keys to values")
+        return {}
+
+    def _refuse_unknown(self, values: dict[str, Any], place: Place, known: tuple[str, ...]) -> None:
+        for key in [key for key in values if key not in known]:
+            self._document.report((*place, key), "unknown key", _nearest(key, known))
+            del values[key]
+
+    def _fill_secret(self, section: dict[str, Any], place: Place, credential: str) -> None:
+        """A systemd credential outranks the file, which outranks the value."""
+        key = str(place[-1])
+        named = section.get(f"{key}_file")
+        source: Path | None = None
+        if folder := self._variables.get("CREDENTIALS_DIRECTORY"):
+            source = Path(folder) / credential
+        if source is None or not source.exists():
+            source = self._folder / Path(named).expanduser() if isinstance(named, str) else None
+        if source is None:
+            return
+        self._document.unexpanded.pop(place, None)
+        try:
+            section[key] = read_secret(source)
+        except ValueError as error:
+            # The section is not to be called incomplete as well.
+            section[key] = "unreadable"
+            self._document.report((*place[:-1], f"{key}_file"), str(error))
+
+    def _fill_names(self, top: dict[str, Any], sections: dict[str, dict[str, Any]]) -> None:
+        host = socket.gethostname()
+        name = box_name(host, MACHINE_ID)
+        if name is None and not ("gateway" in top and "client_id" in sections["mqtt"]):
+            self._warnings.append(
+                f"{MACHINE_ID} gives no machine id: gateway and mqtt.client_id come from the host"
+                f" name {host} alone; set both, two boxes must never share them"
+            )
+        top.setdefault("gateway", name or host)
+        sections["mqtt"].setdefault("client_id", name or host)
+        state = self._systemd("STATE_DIRECTORY") or "state"
+        sections["spool"].setdefault("path", f"{state}/spool.db")
+
+    def _systemd(self, name: str) -> str:
+        """The first folder that systemd made for the service."""
+        return self._variables.get(name, "").split(":")[0]
+
+    def _runtime_dir(self, spool: SpoolLimits | None) -> str:
+        folder = spool.path.parent if spool else self._folder
+        return self._systemd("RUNTIME_DIRECTORY") or str(folder)
+
+    def _check_files(self, mqtt: dict[str, Any]) -> None:
+        for key, other in (("cert_file", "key_file"), ("key_file", "cert_file")):
+            if key in mqtt and other not in mqtt:
+                self._document.report(("mqtt", key), f"needs {other} as well")
+
+    def _validate(self, model: type[_Any], values: dict[str, Any], place: Place) -> _Any | None:
+        if place:
+            self._refuse_unknown(values, place, model.keys())
+        return self._build(model, values, place)
+
+    def _build(self, model: type[_Any], values: dict[str, Any], place: Place) -> _Any | None:
+        try:
+            return model.model_validate(values, context={"folder": self._folder})
+        except ValidationError as error:
+            for fault in error.errors(include_url=False, include_input=False):
+                self._report(fault, (*place, *fault["loc"]))
+            return None
+
+    def _report(self, fault: Any, place: Place) -> None:
+        if any(place[: len(inner)] == inner for inner in self._document.unexpanded):
+            return
+        cause = fault.get("ctx", {}).get("error")
+        text = str(cause) if isinstance(cause, ValueError) else fault["msg"]
+        if fault["type"] == "missing":
+            text = "is missing"
+        self._document.report(place, text.replace("Input should be", "must be"))
+
+    def _stations(self, entries: dict[str, Any]) -> list[Station]:
+        if not entries:
+            self._document.report(("stations",), "names no station: nothing would be collected")
+        stations = []
+        for name, value in entries.items():
+            place: Place = ("stations", name)
+            values = self._mapping(value, place)
+            self._refuse_unknown(values, place, Station.keys())
+            values.setdefault("schema", name)
+            inferred = {"name": name, "line": self._document.line(place)}
+            if station := self._build(Station, values | inferred, place):
+                stations.append(station)
+        return stations
+
+    def _check_limits(self, mqtt: Mqtt | None, spool: SpoolLimits | None) -> None:
+        """The limits of the spool that only make sense together with the inbox."""
+        if mqtt is None or spool is None:
+            return
+        inbox = mqtt.inbox_max_bytes
+        if spool.commit_max_bytes > inbox:
+            self._document.report(
+                ("spool", "commit_max_bytes"),
+                f"must not be more than mqtt.inbox_max_bytes ({format_size(inbox)})",
+            )
+        if spool.max_bytes * 0.95 < 2 * inbox:
+            self._document.report(
+                ("spool", "max_bytes"),
+                f"must leave room for twice mqtt.inbox_max_bytes ({format_size(inbox)}) and 5 %",
+                "a spool that was full is used again when it has that much room",
+            )
+
+    def _check_tables(self, stations: list[Station]) -> None:
+        first: dict[str, Station] = {}
+        for station in stations:
+            other = first.setdefault(station.table.lower(), station)
+            place: Place = ("stations", station.name)
+            if other.table != station.table:
+                text = f"is the table of {other.name}, written differently: {other.table}"
+                self._document.report((*place, "table"), text)
+            elif other.schema_dir != station.schema_dir:
+                text = f"must be that of {other.name}, which feeds the same table"
+                self._document.report((*place, "schema"), text, f"schema: {other.schema_dir.name}")
+
+    def _warn_about_plaintext(self, mqtt: Mqtt) -> None:
+        if mqtt.encrypted:
+            return
+        if mqtt.password and not fields.is_loopback(mqtt.host):
+            self._warnings.append(
+                f"mqtt.url: the password goes to {mqtt.host} unencrypted; use mqtts:// or wss://"
+            )
+        if mqtt.ca_file or mqtt.cert_file:
+            self._warnings.append(
+                f"mqtt.ca_file and mqtt.cert_file have no effect with {mqtt.scheme}://"
+            )
+
+
+def _nearest(key: str, known: tuple[str, ...]) -> str:
+    """The key that was probably meant, or the section that has this key."""
+    if near := difflib.get_close_matches(key, known, n=1, cutoff=0.6):
+        return f"did you mean {near[0]}?"
+    places = {name: model.keys() for name, model in _SECTIONS.items()}
+    places |= {"a station": Station.keys(), "the top of the file": _TOP}
+    if owners := [name for name, keys in places.items() if key in keys]:
+        return f"it is a key of {' and of '.join(owners)}"
+    return f"known are {', '.join(known)}"
