@@ -1,0 +1,146 @@
+"""The router: which stations get a copy of a message, and which filters to subscribe."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from collector.router.filters import Filter, identify, parse_filter
+from collector.router.trie import Trie, Use
+
+CACHE_MAX: Final = 10_000
+CACHED_TOPIC_MAX: Final = 1_024
+"""Together they bound the cache: a topic may be 64 KiB long."""
+
+OVERLAPS_MAX: Final = 20
+OVERLAP_STEPS_MAX: Final = 200_000
+
+
+@dataclass(frozen=True, slots=True)
+class Offer:
+    """A message goes to the station at this index, with these names for its topic levels."""
+
+    station: int
+    captures: dict[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class Resolution:
+    """What one copy of a message resolves to."""
+
+    topic: str
+    offers: tuple[Offer, ...]
+
+
+class Router:
+    """Resolves topics to stations; see the package for its promise."""
+
+    def __init__(self, stations: Sequence[tuple[str, Sequence[str]]]) -> None:
+        parsed = [[parse_filter(text) for text in texts] for _, texts in stations]
+        self.filters = identify(one for filters in parsed for one in filters)
+        self._identifiers = {one.wire: one.identifier for one in self.filters}
+        self._trie = Trie()
+        uses = ((station, one) for station, filters in enumerate(parsed) for one in filters)
+        for number, (station, one) in enumerate(uses):
+            self._trie.add(one.levels, Use(station, one, number))
+        self._grants: Mapping[str, int] = {}
+        self._cache: dict[tuple[bytes, tuple[int, ...]], Resolution] = {}
+
+    def resolve(self, topic: bytes, identifiers: tuple[int, ...]) -> Resolution:
+        """Say who gets this copy; raises `UnicodeDecodeError` when the topic is not UTF-8."""
+        key = (topic, identifiers)
+        resolution = self._cache.get(key)
+        if resolution is None:
+            resolution = self._resolve(topic.decode(), identifiers)
+            if len(self._cache) >= CACHE_MAX:
+                self._cache.clear()
+            if len(topic) <= CACHED_TOPIC_MAX:
+                self._cache[key] = resolution
+        return resolution
+
+    def grant(self, order: Mapping[str, int]) -> None:
+        """Take over which filters the broker granted, each with the number of its first grant."""
+        self._grants = dict(order)
+        self._cache.clear()
+
+    def uncovered(self) -> tuple[Filter, ...]:
+        """The filters to subscribe where one message may not carry an identifier per filter.
+
+        A shared subscription covers nothing and is covered by nothing: its messages are dealt out.
+        """
+        return tuple(one for one in self.filters if one.shared or not self._is_covered(one))
+
+    def overlapping(self) -> tuple[tuple[str, str], ...]:
+        """Pairs of uncovered filters that one topic may fit both; the first few, bounded work."""
+        filters = self.uncovered()
+        trie = Trie()
+        for index, one in enumerate(filters):
+            trie.add(one.levels, Use(index, one, index))
+        pairs: set[tuple[int, int]] = set()
+        steps = 0
+        for index, one in enumerate(filters):
+            # Two filters without a wildcard never overlap; the other kind finds the rest.
+            if "+" not in one.levels and "#" not in one.levels:
+                continue
+            for use in trie.intersecting(one.levels):
+                steps += 1
+                if use is not None and use.station != index:
+                    pairs.add((min(index, use.station), max(index, use.station)))
+                if steps > OVERLAP_STEPS_MAX or len(pairs) >= OVERLAPS_MAX:
+                    break
+        return tuple((filters[a].text, filters[b].text) for a, b in sorted(pairs)[:OVERLAPS_MAX])
+
+    def _resolve(self, topic: str, identifiers: tuple[int, ...]) -> Resolution:
+        """Offer the copy to each station that it fits, once.
+
+        - Without identifiers, or with one that is unknown or whose filter does not fit: to all.
+        - Otherwise: to those that take it for one of its filters (`_counting`).
+        """
+        uses = sorted(self._trie.fitting(topic.split("/")), key=lambda use: use.number)
+        fitting = {self._identifiers[use.filter.wire] for use in uses}
+        by_topic = not identifiers or not fitting.issuperset(identifiers)
+        stations: dict[int, list[Use]] = {}
+        for use in uses:
+            stations.setdefault(use.station, []).append(use)
+        return Resolution(
+            topic,
+            tuple(
+                Offer(station, _captures(topic, theirs))
+                for station, theirs in sorted(stations.items())
+                if by_topic or not self._counting(theirs).isdisjoint(identifiers)
+            ),
+        )
+
+    def _counting(self, uses: list[Use]) -> set[int]:
+        """The identifiers of the copies that count for a station, one of them if it can be.
+
+        A copy comes for each filter, so one of them must be chosen. The filter granted first is the
+        one that a message has certainly come by, also one that was queued before the configuration
+        was edited. Before anything is granted, it is the first that the station lists. A copy of a
+        shared subscription always counts: which member of the group gets it is the broker's choice,
+        so that no other copy can stand for it, nor it for another.
+        """
+        granted = [use for use in uses if use.filter.wire in self._grants]
+        if granted:
+            uses = sorted(granted, key=lambda use: self._grants[use.filter.wire])
+        plain = [use for use in uses if not use.filter.shared]
+        shared = [use for use in uses if use.filter.shared]
+        return {self._identifiers[use.filter.wire] for use in plain[:1] + shared}
+
+    def _is_covered(self, one: Filter) -> bool:
+        return any(
+            use.filter.wire != one.wire and not use.filter.shared
+            for use in self._trie.covering(one.levels)
+        )
+
+
+def _captures(topic: str, uses: Iterable[Use]) -> dict[str, str]:
+    """The names of all the station's filters that fit; the one listed first counts.
+
+    So a message's captures depend on its topic alone, not on the copy that happened to come.
+    """
+    levels = topic.split("/")
+    captures: dict[str, str] = {}
+    for use in uses:
+        for name, index in use.filter.captures:
+            captures.setdefault(name, levels[index])
+    return captures
