@@ -109,4 +109,4 @@ class Batch:
     received_us: int
     records: list[bytes]
     suspect: bool
-    bytes: int
+    size_bytes: int

@@ -29,6 +29,7 @@ CREATE TABLE batches (
     blob BLOB NOT NULL
 );
 CREATE INDEX batches_by_table ON batches (table_id, id);
+CREATE INDEX suspects ON batches (table_id) WHERE suspect = 1;
 CREATE TABLE names (id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE);
 CREATE TABLE schemas (
     id INTEGER PRIMARY KEY,

@@ -68,7 +68,7 @@ class SpoolReader:
                 received_us=received_us,
                 records=records,
                 suspect=bool(suspect),
-                bytes=len(body),
+                size_bytes=len(body),
             )
 
     def schema(self, fingerprint: bytes) -> bytes:
@@ -91,6 +91,16 @@ class SpoolReader:
             " WHERE EXISTS (SELECT 1 FROM batches b WHERE b.table_id = n.id) ORDER BY n.name"
         )
         return [name for (name,) in rows]
+
+    def suspects(self, table: str) -> dict[int, bytes]:
+        """Return the suspects of a table: batch id → fingerprint of its schema."""
+        rows = self.rows(
+            "SELECT b.id, c.fingerprint FROM batches b JOIN schemas c ON c.id = b.schema_id"
+            " WHERE b.suspect = 1 AND b.table_id = (SELECT id FROM names WHERE name = ?)"
+            " ORDER BY b.id",
+            table,
+        )
+        return dict(rows)
 
     def oldest_us(self, table: str) -> int | None:
         """Return the arrival of the oldest batch of a table, or None when nothing waits."""

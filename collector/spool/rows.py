@@ -128,7 +128,7 @@ class Rows:
             "UPDATE batches SET schema_id = ?, checksum = ?, blob = ? WHERE id = ?",
             (self._schema(fingerprint), batch_blob.checksum(body), body, batch.id),
         )
-        self.count({("table:" + batch.table, "spooled_bytes"): len(body) - batch.bytes})
+        self.count({("table:" + batch.table, "spooled_bytes"): len(body) - batch.size_bytes})
 
     def bury(self, letters: Iterable[DeadLetter]) -> None:
         """Store dead letters; a payload that several share stands once. The oldest make room."""
@@ -209,11 +209,12 @@ class Rows:
 
     def grant(self, filters: Iterable[str]) -> None:
         """Keep granted filters; one that is known keeps its number."""
+        (last,) = self._connection.execute(
+            "SELECT coalesce(max(number), 0) FROM granted"
+        ).fetchone()
         self._connection.executemany(
-            "INSERT INTO granted (filter, number)"
-            " VALUES (?, (SELECT coalesce(max(number), 0) + 1 FROM granted))"
-            " ON CONFLICT (filter) DO NOTHING",
-            [(text,) for text in filters],
+            "INSERT INTO granted (filter, number) VALUES (?, ?) ON CONFLICT (filter) DO NOTHING",
+            [(text, last + at) for at, text in enumerate(filters, 1)],
         )
 
     def forget_grant(self, filters: Iterable[str]) -> None:

@@ -1,0 +1,10 @@
+"""The daemon: builds the line, runs it until a signal, ends it in order.
+
+`line.py` puts the parts together and takes them apart; `daemon.py` is the process around it;
+`snapshot.py` says what the line is doing; `notify.py` talks to systemd.
+"""
+
+from collector.daemon.daemon import run
+from collector.daemon.line import Line, Plan, plan
+
+__all__ = ["Line", "Plan", "plan", "run"]

@@ -1,0 +1,131 @@
+"""The process around the line: signals, the tick, the watchdog, the end.
+
+The main thread only waits and ticks, so that signals are answered at once. A thread that dies
+ends the process loudly: a collector that runs on half of its threads would be believed.
+"""
+
+import faulthandler
+import logging
+import os
+import signal
+import sys
+import threading
+import time
+from types import FrameType
+from typing import Final, NoReturn
+
+from collector import status
+from collector.config import Config
+from collector.daemon.line import STOP_S, Line, plan
+from collector.daemon.notify import notify, watchdog_interval_s
+from collector.daemon.snapshot import Snapshots
+from collector.errors import CollectorError
+
+_log = logging.getLogger(__name__)
+
+_TICK_S: Final = 1.0
+_BEAT_WITHIN_S: Final = 30.0
+
+
+def run(config: Config) -> NoReturn:
+    """Run the collector in the foreground until SIGTERM or SIGINT; ends the process.
+
+    Raises:
+        ConfigError: before anything is opened.
+        LockedError: another collector keeps the spool.
+    """
+    faulthandler.enable()
+    faulthandler.register(signal.SIGUSR1, all_threads=True)
+    os.umask(0o077)
+    _Daemon(config).run()
+
+
+class _Daemon:
+    """One run of the process."""
+
+    def __init__(self, config: Config) -> None:
+        self._signalled = threading.Event()
+        self._dead_thread = False
+        self._stopped = False
+        threading.excepthook = self._on_dead_thread
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, self._on_signal)
+        for warning in config.warnings:
+            _log.warning("%s", warning)
+        self._line = Line(plan(config))
+        self._status = status.StatusFile(config.runtime_dir)
+        self._snapshots = Snapshots(self._line)
+
+    def run(self) -> NoReturn:
+        self._line.start()
+        self._report()
+        notify("READY=1")
+        _log.info("ready: %d stations", len(self._line.config.stations))
+        watchdog_s, fed_at = watchdog_interval_s(), 0.0
+        while not self._signalled.wait(_TICK_S):
+            self._tick()
+            now = time.monotonic()
+            if watchdog_s and now - fed_at >= watchdog_s and self._beats():
+                notify("WATCHDOG=1")
+                fed_at = now
+        if self._dead_thread:
+            self._exit(1)
+        self._stop()
+        self._exit(0)
+
+    def _tick(self) -> None:
+        """What a second brings: deletes that wait for a commit, and the status file."""
+        try:
+            self._line.spool.tick()
+        except CollectorError as error:
+            _log.error("%s", error)
+        self._report()
+
+    def _report(self) -> None:
+        snapshot = self._snapshots.take()
+        try:
+            self._status.write(snapshot)
+        except OSError as error:
+            _log.warning("the status file can't be written: %s", error)
+        notify("STATUS=" + status.line(snapshot))
+
+    def _beats(self) -> bool:
+        return self._line.intake.is_beating(_BEAT_WITHIN_S)
+
+    def _stop(self) -> None:
+        notify("STOPPING=1")
+        _log.info("stopping")
+        deadline = time.monotonic() + STOP_S
+        # Whatever hangs, the process is gone in time: what is stored is safe.
+        guard = threading.Timer(STOP_S, lambda: self._exit(1))
+        guard.daemon = True
+        guard.start()
+        self._stopped = True
+        try:
+            self._line.stop(deadline)
+        except CollectorError as error:
+            _log.error("%s", error)
+            self._exit(1)
+        self._status.remove()
+        _log.info("stopped")
+
+    def _on_signal(self, _number: int, _frame: FrameType | None) -> None:
+        if self._signalled.is_set():
+            self._exit(1)
+        self._signalled.set()
+
+    def _on_dead_thread(self, arguments: threading.ExceptHookArgs) -> None:
+        if self._stopped:
+            return  # A drain that was still opening its stream when the spool was closed.
+        name = arguments.thread.name if arguments.thread else "?"
+        error = arguments.exc_value
+        _log.critical("thread %s died: the collector ends", name, exc_info=error)
+        self._dead_thread = True
+        self._signalled.set()
+
+    @staticmethod
+    def _exit(code: int) -> NoReturn:
+        """End without the interpreter's finalization: SDK threads may still be at work."""
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(code)

@@ -1,0 +1,118 @@
+"""What the line is doing, as plain values: the content of the status file."""
+
+import os
+import time
+from collections.abc import Mapping
+from importlib.metadata import version
+from typing import Any
+
+from collector.daemon.line import Line
+from collector.errors import SpoolError
+
+Counters = Mapping[tuple[str, str], int]
+
+
+class Snapshots:
+    """Takes a snapshot once a second; rates are against the one before."""
+
+    def __init__(self, line: Line) -> None:
+        self._line = line
+        self._started_us = time.time_ns() // 1000
+        self._before: tuple[float, Counters] = (time.monotonic(), line.spool.reader.counters())
+        self._at_start = self._before[1]
+
+    def take(self) -> dict[str, Any]:
+        """Return the state of every part, as JSON can say it; times are µs since the epoch."""
+        line, now = self._line, time.monotonic()
+        try:
+            counters = line.spool.reader.counters()
+        except SpoolError:
+            counters = dict(self._before[1])
+        elapsed = max(now - self._before[0], 1e-3)
+        before, self._before = self._before[1], (now, counters)
+
+        def rate(scope: str, name: str) -> float:
+            change = counters.get((scope, name), 0) - before.get((scope, name), 0)
+            return round(change / elapsed, 1)
+
+        return {
+            "pid": os.getpid(),
+            "version": version("zerobus-collector"),
+            "gateway": line.config.gateway,
+            "started_us": self._started_us,
+            "updated_us": time.time_ns() // 1000,
+            "paused": line.intake.paused,
+            "broker": self._broker(),
+            "messages": _scope(counters, ""),
+            "received_rate": rate("", "received"),
+            "stations": {
+                station.name: {
+                    "table": station.table,
+                    "rate": rate(f"station:{station.name}", "records"),
+                    **_scope(counters, f"station:{station.name}"),
+                }
+                for station in line.config.stations
+            },
+            "tables": self._tables(counters, rate),
+            "spool": self._spool(),
+            "started_with": {"received": self._at_start.get(("", "received"), 0)},
+        }
+
+    def _broker(self) -> dict[str, Any]:
+        state = self._line.subscriber.state
+        return {
+            "url": self._line.config.mqtt.url,
+            "connected": state.connected,
+            "protocol": state.protocol,
+            "session_present": state.session_present,
+            "connects": state.connects,
+            "disconnects": state.disconnects,
+            "sessions_lost": state.sessions_lost,
+            "last_error": state.last_error,
+            "refused_filters": dict(state.refused),
+        }
+
+    def _tables(self, counters: Counters, rate: Any) -> dict[str, Any]:
+        states = self._line.drains.states()
+        known = {scope[6:] for scope, _ in counters if scope.startswith("table:")}
+        known |= set(states) | set(self._line.plan.schemas)
+        return {table: self._table(table, counters, rate, states.get(table)) for table in known}
+
+    def _table(self, table: str, counters: Counters, rate: Any, state: Any) -> dict[str, Any]:
+        scope = f"table:{table}"
+        described: dict[str, Any] = {
+            **_scope(counters, scope),
+            "rate": rate(scope, "delivered"),
+            "oldest_us": None,
+        }
+        if counters.get((scope, "spooled"), 0):
+            described["oldest_us"] = self._line.spool.reader.oldest_us(table)
+        if state is not None:
+            described |= {
+                "state": state.state,
+                "reason": state.reason,
+                "hint": state.hint,
+                "last_ack_us": state.last_ack_us,
+                "streams_opened": state.streams_opened,
+                "ends": dict(state.ends),
+                "in_flight_bytes": state.in_flight_bytes,
+                "window_bytes": state.window_bytes,
+                "suspects": state.suspects,
+            }
+        return described
+
+    def _spool(self) -> dict[str, Any]:
+        spool = self._line.spool
+        used, free = spool.used_bytes()
+        return {
+            "path": str(spool.path),
+            "used_bytes": used,
+            "free_bytes": free,
+            "max_bytes": self._line.config.spool.max_bytes,
+            "commits": spool.commits,
+            "damaged": {str(batch): reason for batch, reason in spool.damaged.items()},
+        }
+
+
+def _scope(counters: Counters, wanted: str) -> dict[str, int]:
+    return {name: value for (scope, name), value in counters.items() if scope == wanted}

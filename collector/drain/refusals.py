@@ -1,0 +1,151 @@
+"""What a drain does when the service refuses records: search, set aside, try again, bury.
+
+The order before the usual sending: a held table is probed, then suspects that are ripe are tried,
+then the search goes on. Each sends one call alone and waits for its answer.
+"""
+
+import logging
+from collections.abc import Callable
+from typing import Final
+
+from collector.drain.front import Front
+from collector.drain.ledger import Call, Ledger, Part, compose
+from collector.drain.search import Search, Suspects
+from collector.model import Batch, Fault
+from collector.spool import Spool
+from collector.stream import CALL_MAX_BYTES, End, StreamError
+
+_log = logging.getLogger(__name__)
+
+_ALL_REFUSED_HINT: Final = (
+    "every record is refused: compare tables/*/schema.proto with the table;"
+    " `collector dead bury` makes dead letters of them, on your word"
+)
+
+SendAlone = Callable[[Call], bool]
+"""Sends a call with nothing else in flight; True when acknowledged, False when the line stops."""
+
+
+class ReopenError(Exception):
+    """The stream is over, and what follows from it is done: open the next one."""
+
+
+class Refusals:
+    """The suspects and the search of one table."""
+
+    def __init__(self, table: str, spool: Spool, front: Front) -> None:
+        self._table = table
+        self._spool = spool
+        self._front = front
+        self._search: Search | None = None
+        self.suspects = Suspects()
+        for batch, fingerprint in spool.reader.suspects(table).items():
+            self.suspects.add(batch, fingerprint)
+
+    def before_pump(self, send_alone: SendAlone) -> None:
+        """Do on a fresh stream what has to be done alone.
+
+        Raises:
+            ReopenError: a suspect was buried, which ended the stream.
+            StreamError: the stream ended.
+        """
+        if self.suspects.all_refused() and not self._probe(send_alone):
+            return
+        for suspect in self.suspects.ripe():
+            if not self._try_suspect(send_alone, suspect):
+                return
+        while self._search is not None:
+            if not self._search_on(send_alone, self._search):
+                return
+
+    def settle(self, error: StreamError, ledger: Ledger) -> None:
+        """Decide what follows from a refusal.
+
+        Raises:
+            ReopenError: narrowed down, or set aside: go on with another stream.
+            StreamError: this was no refusal, or so many that the table is held.
+        """
+        first = ledger.first()
+        if error.end is not End.REFUSED or first is None:
+            raise error
+        if self._search is None:
+            self._search = Search(until=ledger.last_batch())
+            if len(ledger) > 1:
+                raise ReopenError from error
+        if self._search.refused(len(first.records)):
+            suspect = self._spool.set_aside(first.parts[0].batch)
+            self.suspects.add(suspect, first.fingerprint)
+            if self.suspects.all_refused():
+                raise StreamError(End.HELD, error.reason, _ALL_REFUSED_HINT) from error
+        raise ReopenError from error
+
+    def waiting(self, *, held: bool) -> Batch | None:
+        """Return a suspect that is worth a stream of its own, when nothing else waits."""
+        worth = self.suspects.ripe() or (list(self.suspects) if held else [])
+        for suspect in worth:
+            batch = self._read(suspect)
+            if batch is not None:
+                return batch
+        return None
+
+    def _probe(self, send_alone: SendAlone) -> bool:
+        """Ask a service that refused everything once more, with one record; buries nothing."""
+        self._front.rewind()
+        waiting = self._front.batches(1)
+        batch = waiting[0] if waiting else self.waiting(held=True)
+        call = compose([batch] if batch else [], 1, CALL_MAX_BYTES)
+        if batch is None or call is None:
+            return True
+        try:
+            if not send_alone(call):
+                return False
+        except StreamError as error:
+            if error.end is End.REFUSED:
+                raise StreamError(End.HELD, error.reason, _ALL_REFUSED_HINT) from error
+            raise
+        if batch.suspect:
+            self.suspects.remove(batch.id)
+            self.suspects.accepted(batch.fingerprint)
+        return True
+
+    def _try_suspect(self, send_alone: SendAlone, suspect: int) -> bool:
+        """Send a suspect alone on a fresh stream: it is accepted, or buried."""
+        batch = self._read(suspect)
+        if batch is None:
+            self.suspects.remove(suspect)
+            return True
+        part = Part(batch.id, 1, whole=True)
+        try:
+            answered = send_alone(Call(batch.records, [part], batch.fingerprint, batch.size_bytes))
+        except StreamError as error:
+            if error.end is not End.REFUSED:
+                raise
+            self._spool.bury(batch, Fault("refused", error.reason))
+            self.suspects.remove(suspect)
+            _log.error(
+                "%s: record %d was refused again and is buried: %s",
+                self._table,
+                batch.seqs[0],
+                error.reason,
+            )
+            raise ReopenError from error
+        if answered:
+            self.suspects.remove(suspect)
+        return answered
+
+    def _search_on(self, send_alone: SendAlone, search: Search) -> bool:
+        """One step of the search: the oldest records as one call."""
+        self._front.rewind()
+        waiting = self._front.batches(CALL_MAX_BYTES)
+        call = compose(waiting, search.call_records(), CALL_MAX_BYTES)
+        if call is None or waiting[0].id > search.until:
+            self._search = None
+            return True
+        if not send_alone(call):
+            return False
+        search.accepted(len(call.records))
+        return True
+
+    def _read(self, suspect: int) -> Batch | None:
+        batches = self._spool.read(self._table, suspect - 1, 1)
+        return batches[0] if batches and batches[0].id == suspect else None

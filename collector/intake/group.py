@@ -1,0 +1,251 @@
+"""What one commit will store: gathered message by message, turned into batches once."""
+
+import traceback
+from collections import Counter
+from collections.abc import Sequence
+from itertools import accumulate
+from typing import Final
+
+from collector.mapping import Mapping
+from collector.model import BATCH_MAX_BYTES, BATCH_MAX_RECORDS, DeadLetter, Fault, Message, NewBatch
+from collector.router import Resolution
+from collector.spool import Group, Spool
+
+FAULTS_PER_MESSAGE_MAX: Final = 1_000
+_TRACEBACK_CHARS: Final = 4_000
+_KEPT_BYTES: Final = 4_096
+
+
+class StationRecords:
+    """The records of one station that wait for the commit."""
+
+    def __init__(self, mapping: Mapping, table: str, spool: Spool) -> None:
+        self.mapping = mapping
+        self.table = table
+        self.scope = "station:" + mapping.station
+        self.records: list[bytes] = []
+        self.messages = 0
+        self._spool = spool
+        self._seqs: list[int] = []
+
+    def next_seq(self) -> int:
+        """Return the number of the record that is being encoded.
+
+        A record that fails, or is taken back, leaves its number to the next one.
+        """
+        at = len(self.records)
+        if at == len(self._seqs):
+            self._seqs.append(self._spool.reserve())
+        return self._seqs[at]
+
+    def batches(
+        self, received_us: int, record_max_bytes: int
+    ) -> tuple[list[NewBatch], list[bytes]]:
+        """Turn the records into batches; also returns records that are too large to send."""
+        records, seqs = self.records, self._seqs[: len(self.records)]
+        too_large = [record for record in records if len(record) > record_max_bytes]
+        if too_large:
+            kept = [at for at, record in enumerate(records) if len(record) <= record_max_bytes]
+            records, seqs = [records[at] for at in kept], [seqs[at] for at in kept if seqs]
+        numbers: Sequence[int] = seqs
+        if not self.mapping.wants_seq:
+            first = self._spool.reserve(len(records)) if records else 0
+            numbers = range(first, first + len(records))
+        fingerprint = self.mapping.schema.fingerprint
+        return [
+            NewBatch(
+                self.table,
+                self.mapping.station,
+                fingerprint,
+                numbers[start:stop],
+                received_us,
+                records[start:stop],
+            )
+            for start, stop in _cuts(records)
+        ], too_large
+
+    def clear(self) -> None:
+        """Begin the next group."""
+        self.records = []
+        self.messages = 0
+        self.mapping.unknown_keys = 0
+        self._seqs = []
+
+
+class Pending:
+    """The messages since the last commit, mapped; nothing of them is acknowledged."""
+
+    def __init__(self, stations: Sequence[StationRecords], message_max_bytes: int) -> None:
+        self._stations = stations
+        self._message_max_bytes = message_max_bytes
+        self._touched: set[int] = set()
+        self._dead_letters: list[DeadLetter] = []
+        self._counts: Counter[tuple[str, str]] = Counter()
+        self._retained: dict[bytes, bytes] = {}
+        self._begin()
+
+    def _begin(self) -> None:
+        self.packet_ids: list[int] = []
+        self.size_bytes = 0
+        self.messages = 0
+        self.since = 0.0
+        self.received_us = 0
+        self.unprotected = 0
+        self._not_recorded = 0
+
+    def __bool__(self) -> bool:
+        return self.messages > 0 or bool(self._counts)
+
+    def add(self, message: Message, resolution: Resolution, received_us: int) -> None:
+        """Map one message for every station that it fits.
+
+        Whatever goes wrong in a mapping is a dead letter of that message: an error in it must not
+        become a crash loop by redelivery (decision 12).
+        """
+        made = failed = 0
+        topic = resolution.topic
+        for index, captures in resolution.offers:
+            station = self._stations[index]
+            records = station.records
+            mark = len(records)
+            try:
+                faults = (
+                    station.mapping.encode(
+                        message, captures, topic, received_us, station.next_seq, records
+                    )
+                    if not message.oversize
+                    else (self._too_large(message),)
+                )
+            except Exception:  # noqa: BLE001 - decision 12.
+                del records[mark:]
+                faults = (Fault("internal", traceback.format_exc()[-_TRACEBACK_CHARS:]),)
+            self._touched.add(index)
+            if faults:
+                self.bury(message.payload, topic, received_us, faults, station)
+                failed += 1
+            if len(records) > mark:
+                station.messages += 1
+                made += 1
+        if not made:
+            self._outcome(message, resolution, failed)
+
+    def ignore(self, reason: str) -> None:
+        """Count a message that gives neither record nor dead letter."""
+        self._not_recorded += 1
+        self._counts["", "ignored:" + reason] += 1
+
+    def _outcome(self, message: Message, resolution: Resolution, failed: int) -> None:
+        """Count a message without a record: dead-lettered before ignored."""
+        if failed:
+            self._not_recorded += 1
+            self._counts["", "dead_lettered"] += 1
+        elif not resolution.offers:
+            self.ignore("unrouted")
+        else:
+            self.ignore("empty" if not message.payload else "no_rows")
+
+    def bury(
+        self,
+        payload: bytes,
+        topic: str,
+        received_us: int,
+        faults: Sequence[Fault],
+        station: StationRecords | None = None,
+    ) -> None:
+        """Make dead letters of faults, at most FAULTS_PER_MESSAGE_MAX of one message."""
+        left_out = len(faults) - FAULTS_PER_MESSAGE_MAX
+        if left_out > 0:
+            last = faults[FAULTS_PER_MESSAGE_MAX]
+            summary = Fault(last.kind, f"{last.reason}; {left_out} records failed like this one")
+            faults = [*faults[:FAULTS_PER_MESSAGE_MAX], summary]
+        name, table = (station.mapping.station, station.table) if station else ("", "")
+        self._dead_letters += [
+            DeadLetter(fault, topic, payload, received_us, name, table) for fault in faults
+        ]
+        if station:
+            for fault in faults:
+                self._counts[station.scope, "dead:" + fault.kind] += 1
+
+    def undecodable_topic(self, message: Message, received_us: int) -> None:
+        """Bury a message whose topic is not UTF-8: no station can be found for it."""
+        topic = message.topic.decode(errors="backslashreplace")
+        self.bury(message.payload, topic, received_us, [Fault("undecodable", "topic is not UTF-8")])
+        self._not_recorded += 1
+        self._counts["", "dead_lettered"] += 1
+
+    def remember_retained(self, topic: bytes, digest: bytes) -> None:
+        """Keep the hash of a retained copy with this commit."""
+        self._retained[topic] = digest
+
+    def _too_large(self, message: Message) -> Fault:
+        return Fault(
+            "too_large",
+            f"{message.oversize} bytes, mqtt.message_max_bytes is {self._message_max_bytes};"
+            f" the first {len(message.payload)} are kept",
+        )
+
+    def group(self) -> Group:
+        """Return what the commit is to store; may be called again when the commit failed."""
+        group = Group(
+            dead_letters=list(self._dead_letters),
+            counts=self._counts.copy(),
+            retained=self._retained,
+        )
+        counts = group.counts
+        for index in self._touched:
+            station = self._stations[index]
+            batches, too_large = station.batches(self.received_us, self._message_max_bytes)
+            group.batches += batches
+            group.dead_letters += [self._unsendable(record, station) for record in too_large]
+            counts[station.scope, "messages"] += station.messages
+            counts[station.scope, "records"] += len(station.records) - len(too_large)
+            counts[station.scope, "dead:too_large"] += len(too_large)
+            counts[station.scope, "unknown_keys"] += station.mapping.unknown_keys
+        counts["", "received"] += self.messages
+        counts["", "recorded"] += self.messages - self._not_recorded
+        counts["", "unprotected"] += self.unprotected
+        return group
+
+    def _unsendable(self, record: bytes, station: StationRecords) -> DeadLetter:
+        reason = f"its record has {len(record)} bytes, over mqtt.message_max_bytes"
+        fault = Fault("too_large", reason)
+        kept = record[:_KEPT_BYTES]
+        return DeadLetter(fault, "", kept, self.received_us, station.mapping.station, station.table)
+
+    def give_back(self) -> None:
+        """Forget everything; messages of QoS 0 among it don't come again and are counted."""
+        lost = self.unprotected
+        self.clear()
+        if lost:
+            self.messages, self._not_recorded, self.unprotected = lost, lost, lost
+            self._counts["", "ignored:full"] = lost
+
+    def clear(self) -> None:
+        """Forget everything: it is stored, or the broker will deliver it again."""
+        for index in self._touched:
+            self._stations[index].clear()
+        self._touched.clear()
+        self._dead_letters, self._counts, self._retained = [], Counter(), {}
+        self._begin()
+
+
+def _cuts(records: Sequence[bytes]) -> list[tuple[int, int]]:
+    """Cut records into batches of at most BATCH_MAX_RECORDS and BATCH_MAX_BYTES.
+
+    >>> _cuts([b"x" * 100_000] * 5)
+    [(0, 2), (2, 4), (4, 5)]
+    """
+    count = len(records)
+    ends = list(accumulate(map(len, records), initial=0))
+    if count <= BATCH_MAX_RECORDS and ends[-1] <= BATCH_MAX_BYTES:
+        return [(0, count)] if count else []
+    cuts: list[tuple[int, int]] = []
+    start = 0
+    while start < count:
+        stop = start + 1
+        limit = min(count, start + BATCH_MAX_RECORDS)
+        while stop < limit and ends[stop + 1] - ends[start] <= BATCH_MAX_BYTES:
+            stop += 1
+        cuts.append((start, stop))
+        start = stop
+    return cuts

@@ -1,0 +1,254 @@
+"""The loop from the broker to the PUBACK. Runs in the MQTT thread.
+
+The order of its steps is the promise: receive, route, map, encode, commit, acknowledge. Nothing
+is acknowledged before `Spool.append` has returned; when it raises, nothing of the group is.
+"""
+
+import hashlib
+import logging
+import threading
+import time
+from collections.abc import Sequence
+from typing import Final
+
+from collector.config import Config
+from collector.errors import SpoolError, SpoolFullError
+from collector.intake.group import Pending, StationRecords
+from collector.intake.pace import Pace
+from collector.model import Message
+from collector.router import Router
+from collector.spool import Spool
+from collector.subscriber import Subscriber
+
+_log = logging.getLogger(__name__)
+
+_CONNECTING_MAX_S: Final = 120.0
+_ROOM_PART: Final = 20
+
+
+class Intake(threading.Thread):
+    """Takes messages from the subscriber and stores them.
+
+    `paused` says why nothing is stored at the moment, or is empty.
+    """
+
+    def __init__(
+        self,
+        config: Config,
+        subscriber: Subscriber,
+        router: Router,
+        stations: Sequence[StationRecords],
+        spool: Spool,
+    ) -> None:
+        super().__init__(name="intake", daemon=True)
+        self._subscriber = subscriber
+        self._router = router
+        self._spool = spool
+        self._inbox_max_bytes = config.mqtt.inbox_max_bytes
+        self._spool_max_bytes = config.spool.max_bytes
+        self._pending = Pending(stations, config.mqtt.message_max_bytes)
+        self._pace = Pace(
+            config.mqtt.receive_maximum, config.spool.commit_interval, config.spool.commit_max_bytes
+        )
+        self._interval = config.spool.commit_interval
+        self._stopping = threading.Event()
+        self._epoch = -1
+        self._retry_at = 0.0
+        self._away = False
+        self._grants: dict[str, int] = spool.reader.granted()
+        self._new_grants: list[str] = []
+        self._gone_grants: list[str] = []
+        self._retained = spool.reader.retained()
+        self.paused = ""
+        self.beat = time.monotonic()
+        router.grant(self._grants)
+        subscriber.granted = self._new_grants.extend
+        subscriber.unsubscribed = self._gone_grants.extend
+
+    # -- the loop ------------------------------------------------------------------------------
+
+    def run(self) -> None:
+        """Receive and store until told to stop; then commit, acknowledge and say goodbye."""
+        while not self._stopping.is_set():
+            self.beat = time.monotonic()
+            if self._away and not self._may_come_back():
+                self._stopping.wait(1.0)
+                continue
+            self._take(self._subscriber.receive(self._timeout()))
+            if self._is_due():
+                self._commit()
+        if self._pending:
+            self._commit()
+        self._subscriber.disconnect()
+
+    def _take(self, messages: list[Message]) -> None:
+        """Route and map what arrived; nothing here may fail because of a message."""
+        if self._subscriber.epoch != self._epoch:
+            self._new_connection()
+        if self._new_grants or self._gone_grants:
+            self._keep_grants()
+        pending = self._pending
+        if not messages:
+            return
+        now = time.monotonic()
+        if not pending.messages:
+            pending.since, pending.received_us = now, time.time_ns() // 1000
+        received_us = time.time_ns() // 1000
+        resolve, add = self._router.resolve, pending.add
+        packet_ids = pending.packet_ids
+        size_bytes = 0
+        repeats_retained = self._subscriber.state.protocol == "3.1.1"
+        for message in messages:
+            topic, payload, qos, retain, _, packet_id, identifiers, _, _ = message
+            size_bytes += len(topic) + len(payload)
+            if qos:
+                packet_ids.append(packet_id)
+            else:
+                pending.unprotected += 1
+                if self.paused:
+                    pending.ignore("full")
+                    continue
+            if retain and repeats_retained and self._is_known_retained(message):
+                pending.ignore("retained")
+                continue
+            try:
+                resolution = resolve(topic, identifiers)
+            except UnicodeDecodeError:
+                pending.undecodable_topic(message, received_us)
+                continue
+            add(message, resolution, received_us)
+        pending.messages += len(messages)
+        pending.size_bytes += size_bytes
+        if not self.paused:
+            self._pace.arrived(len(messages), len(packet_ids), now)
+            self._gather(size_bytes, now)
+
+    def _commit(self) -> None:
+        """Store the group, then acknowledge it; the only place that sends PUBACKs."""
+        pending = self._pending
+        try:
+            if self.paused:
+                self._spool.check_room()
+            self._spool.append(pending.group())
+        except SpoolFullError as error:
+            self._pause(error)
+            return
+        except SpoolError as error:
+            self._give_back(str(error))
+            return
+        self._acknowledge()
+        self._pace.committed(len(pending.packet_ids), time.monotonic())
+        pending.clear()
+        if self.paused:
+            _log.info("the spool has room again: storing goes on")
+            self.paused = ""
+
+    def _acknowledge(self) -> None:
+        """PUBACK what the commit holds, in order of arrival."""
+        self._subscriber.acknowledge(self._pending.packet_ids, self._epoch)
+
+    # -- waiting -------------------------------------------------------------------------------
+
+    def _timeout(self) -> float:
+        """Return how long the next wait for messages may last."""
+        if self.paused:
+            return max(0.0, min(1.0, self._retry_at - time.monotonic()))
+        if not self._pending:
+            return 1.0
+        return max(0.0, self._pending.since + self._interval - time.monotonic())
+
+    def _is_due(self) -> bool:
+        pending, now = self._pending, time.monotonic()
+        if self.paused:
+            return now >= self._retry_at or self._is_over_inbox()
+        return bool(pending) and self._pace.is_due(
+            len(pending.packet_ids), pending.size_bytes, pending.since, now
+        )
+
+    def _gather(self, read_bytes: int, now: float) -> None:
+        """Let messages come together before the next read, unless a commit is due."""
+        pending = self._pending
+        if not self._pace.is_full(len(pending.packet_ids), pending.size_bytes):
+            pause = self._pace.pause(read_bytes, pending.since + self._interval - now)
+            if pause > 0:
+                self._stopping.wait(pause)
+
+    def is_beating(self, within_s: float) -> bool:
+        """Say whether the loop is alive; connecting has a deadline of its own."""
+        now = time.monotonic()
+        since = self._subscriber.state.connecting_since
+        if since and now - since < _CONNECTING_MAX_S:
+            return True
+        return now - self.beat < within_s
+
+    def stop(self) -> None:
+        """Ask the loop to end."""
+        self._stopping.set()
+        self._subscriber.wake()
+
+    # -- a full spool --------------------------------------------------------------------------
+
+    def _pause(self, error: SpoolFullError) -> None:
+        """Store and acknowledge nothing, so that the broker's window closes and it keeps the rest.
+
+        What is unacknowledged is held in memory up to `mqtt.inbox_max_bytes`; beyond, the
+        connection is given up and the broker delivers it again.
+        """
+        if not self.paused:
+            _log.error("the spool is full, nothing is acknowledged: %s", error)
+        self.paused = str(error)
+        self._retry_at = time.monotonic() + 1.0
+        if self._is_over_inbox():
+            self._away = True
+            self._give_back("the spool is full and the inbox too")
+
+    def _is_over_inbox(self) -> bool:
+        return self._pending.size_bytes > self._inbox_max_bytes
+
+    def _may_come_back(self) -> bool:
+        """Say whether there is room for twice the inbox and a twentieth of the spool."""
+        try:
+            self._spool.check_room(2 * self._inbox_max_bytes + self._spool_max_bytes // _ROOM_PART)
+        except SpoolError:
+            return False
+        self._away, self.paused = False, ""
+        return True
+
+    def _give_back(self, reason: str) -> None:
+        """Drop the group and the connection: nothing was acknowledged, all of it comes again."""
+        _log.error("%s: the messages since the last commit are left to the broker", reason)
+        self._pending.give_back()
+        self._subscriber.disconnect(reason)
+
+    # -- the connection ------------------------------------------------------------------------
+
+    def _new_connection(self) -> None:
+        """Forget packet ids: they belong to the connection that they came by."""
+        self._epoch = self._subscriber.epoch
+        self._pending.packet_ids.clear()
+        self._pace.connected(time.monotonic())
+
+    def _keep_grants(self) -> None:
+        """Keep what the broker granted or took back, in the spool and for the router."""
+        gone, self._gone_grants[:] = list(self._gone_grants), []
+        fresh = [text for text in self._new_grants if text not in self._grants]
+        self._new_grants.clear()
+        if not gone and not fresh:
+            return
+        try:
+            if gone:
+                self._spool.forget_grant(gone)
+            self._grants = self._spool.grant(fresh)
+        except SpoolError as error:
+            _log.warning("granted filters could not be kept, they are asked for again: %s", error)
+            return
+        self._router.grant(self._grants)
+
+    def _is_known_retained(self, message: Message) -> bool:
+        """Under MQTT 3.1.1 every subscription brings the retained copies again (decision 7)."""
+        digest = hashlib.blake2b(message.payload, digest_size=16).digest()
+        if self._retained.get(message.topic) == digest:
+            return True
+        self._retained[message.topic] = digest
+        self._pending.remember_retained(message.topic, digest)
+        return False

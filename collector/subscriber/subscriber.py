@@ -1,0 +1,369 @@
+"""A connection to the broker that is kept: connecting, subscribing, reading, acknowledging.
+
+Used by one thread, which calls `receive` for ever. Every connect subscribes to all filters again,
+because a session that the broker kept does not prove that its filters are there (decision 7).
+"""
+
+import logging
+import os
+import select
+import ssl
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Final, NamedTuple
+
+from paho.mqtt.client import Client
+from paho.mqtt.enums import MQTTProtocolVersion
+from paho.mqtt.packettypes import PacketTypes
+from paho.mqtt.properties import Properties
+from paho.mqtt.reasoncodes import ReasonCode
+from paho.mqtt.subscribeoptions import SubscribeOptions
+
+from collector.backoff import Backoff
+from collector.config import Mqtt
+from collector.model import Message
+from collector.subscriber.bulk import BulkClient
+
+_log = logging.getLogger(__name__)
+
+_FILTERS_PER_PACKET: Final = 50
+_STABLE_S: Final = 60.0
+_RETRY_REFUSED_S: Final = 60.0
+_PROTOCOL_UNKNOWN: Final = 0x84
+_TAKEN_OVER: Final = 0x8E
+_NAMES: Final = {MQTTProtocolVersion.MQTTv5: "5", MQTTProtocolVersion.MQTTv311: "3.1.1"}
+_HINTS: Final = {
+    _TAKEN_OVER: "another client connected with the same mqtt.client_id: give each its own",
+    0x86: "check mqtt.username and mqtt.password",
+    0x87: "the broker's access list does not let this client in",
+    0x85: "the broker does not take this mqtt.client_id",
+}
+
+
+class Subscription(NamedTuple):
+    """A filter as the broker sees it, and the identifier that its copies carry (decision 8)."""
+
+    filter: str
+    identifier: int
+
+
+@dataclass(slots=True)
+class BrokerState:
+    """What status and health say about the broker; replaced values, read by other threads."""
+
+    connected: bool = False
+    protocol: str = ""
+    session_present: bool = False
+    connects: int = 0
+    disconnects: int = 0
+    sessions_lost: int = 0
+    last_error: str = ""
+    refused: dict[str, str] = field(default_factory=dict)
+    connecting_since: float = 0.0
+
+
+class Subscriber:
+    """The MQTT side of the line.
+
+    `with_identifiers` are subscribed when the broker gives subscription identifiers (MQTT 5),
+    `without` otherwise; `stale` are filters of an earlier configuration, which are unsubscribed.
+    `granted` and `unsubscribed` are told of what the broker answered.
+    """
+
+    def __init__(
+        self,
+        options: Mqtt,
+        with_identifiers: Sequence[Subscription],
+        without: Sequence[str],
+        stale: Iterable[str] = (),
+    ) -> None:
+        self._options = options
+        self._with_identifiers = with_identifiers
+        self._without = without
+        self._stale = list(stale)
+        self._had_session = False
+        self.granted: Callable[[list[str]], None] = lambda _filters: None
+        self.unsubscribed: Callable[[list[str]], None] = lambda _filters: None
+        self.state = BrokerState()
+        self.epoch = 0
+        self._protocol = (
+            MQTTProtocolVersion.MQTTv311
+            if options.protocol == "3.1.1"
+            else MQTTProtocolVersion.MQTTv5
+        )
+        self._backoff = Backoff(1.0, 30.0)
+        self._connected_at = 0.0
+        self._asked: dict[int, list[str]] = {}
+        self._retry_refused_at = 0.0
+        self._next_misc = 0.0
+        self._wake_read, self._wake_write = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
+        self._client = self._make_client()
+
+    # -- the thread of the intake --------------------------------------------------------------
+
+    def receive(self, timeout: float) -> list[Message]:
+        """Return what arrived, waiting up to `timeout` seconds; connects when it is time to.
+
+        `epoch` grows with each connection: packet ids belong to the one they came by.
+        """
+        self.keep_alive()
+        client = self._client
+        if client.socket() is None:
+            pause = min(timeout, self._backoff.remaining())
+            if pause > 0:
+                self._wait(None, pause)
+            elif self._backoff.remaining() == 0:
+                self._connect()
+            return []
+        if self._wait(client, timeout):
+            client.loop_read()
+        messages = client.inbox
+        client.inbox = []
+        return messages
+
+    def acknowledge(self, packet_ids: list[int], epoch: int) -> None:
+        """Send PUBACKs in this order; those of an earlier connection mean nothing any more."""
+        if packet_ids and epoch == self.epoch and self._client.socket() is not None:
+            self._client.acknowledge(packet_ids)
+
+    def keep_alive(self) -> None:
+        """Do once a second what a quiet connection needs; also while the line is paused."""
+        now = time.monotonic()
+        if now < self._next_misc:
+            return
+        self._next_misc = now + 1.0
+        if self._client.socket() is None:
+            return
+        self._client.loop_misc()
+        if self.state.connected and now - self._connected_at > _STABLE_S:
+            self._backoff.settled()
+        if self.state.refused and now >= self._retry_refused_at:
+            self._retry_refused_at = now + _RETRY_REFUSED_S
+            self._subscribe(set(self.state.refused))
+
+    def disconnect(self, reason: str = "") -> None:
+        """Say goodbye to the broker, which keeps the session; `reason` is kept as an error."""
+        client = self._client
+        if client.socket() is not None:
+            client.disconnect()
+            deadline = time.monotonic() + 2.0
+            while client.want_write() and client.socket() and time.monotonic() < deadline:
+                self._wait(client, 0.1)
+                client.loop_write()
+        if reason:
+            self.state.last_error = reason
+            self._backoff.failed()
+
+    def wake(self) -> None:
+        """End a wait of `receive`; may be called from any thread."""
+        try:
+            os.write(self._wake_write, b"x")
+        except BlockingIOError:
+            return  # The pipe is full of wake-ups already.
+
+    # -- connecting ----------------------------------------------------------------------------
+
+    def _connect(self) -> None:
+        self.epoch += 1
+        self._asked.clear()
+        self._client.forget_buffer()
+        self.state.connecting_since = time.monotonic()
+        try:
+            self._client.reconnect()
+        except (OSError, ValueError) as error:
+            self._failed(f"{self._options.url}: {error}")
+        finally:
+            self.state.connecting_since = 0.0
+
+    def _make_client(self) -> BulkClient:
+        options = self._options
+        client = BulkClient(
+            options.client_id,
+            self._protocol,
+            "websockets" if options.scheme in ("ws", "wss") else "tcp",
+            options.message_max_bytes,
+        )
+        if options.username is not None:
+            password = options.password
+            client.username_pw_set(
+                options.username, password.get_secret_value() if password else None
+            )
+        if options.scheme in ("mqtts", "wss"):
+            client.tls_set_context(_tls(options))
+        if options.scheme in ("ws", "wss"):
+            client.ws_set_options(path=options.path)
+        client.on_connect = self._on_connect
+        client.on_disconnect = self._on_disconnect
+        client.on_subscribe = self._on_subscribe
+        client.on_unsubscribe = self._on_unsubscribe
+        arguments: dict[str, Any] = {}
+        if self._protocol == MQTTProtocolVersion.MQTTv5:
+            arguments = {"clean_start": False, "properties": self._connect_properties()}
+        client.connect_async(options.host, options.port, int(options.keepalive), **arguments)
+        return client
+
+    def _connect_properties(self) -> Properties:
+        properties: Any = Properties(PacketTypes.CONNECT)  # type: ignore[no-untyped-call]
+        properties.SessionExpiryInterval = min(int(self._options.session_expiry), 0xFFFFFFFF)
+        properties.ReceiveMaximum = self._options.receive_maximum
+        properties.MaximumPacketSize = self._options.maximum_packet_size
+        return properties  # type: ignore[no-any-return]
+
+    def _on_connect(
+        self, client: Client, _userdata: Any, flags: Any, reason: ReasonCode, properties: Any
+    ) -> None:
+        if reason.is_failure:
+            self._refused_connection(reason)
+            return
+        state = self.state
+        state.connected, state.session_present = True, flags.session_present
+        state.protocol, state.last_error = _NAMES[self._protocol], ""
+        state.connects += 1
+        state.refused = {}
+        self._connected_at = time.monotonic()
+        if self._had_session and not flags.session_present:
+            state.sessions_lost += 1
+            _log.warning("the broker forgot the session: what it queued meanwhile is gone")
+        self._had_session = True
+        _log.info(
+            "connected to %s with MQTT %s, session %s",
+            self._options.url,
+            state.protocol,
+            "present" if flags.session_present else "new",
+        )
+        expiry = getattr(properties, "SessionExpiryInterval", None)
+        if expiry is not None and expiry < int(self._options.session_expiry):
+            _log.warning("the broker keeps the session for %d s only", expiry)
+        self._identified = (
+            self._protocol == MQTTProtocolVersion.MQTTv5
+            and getattr(properties, "SubscriptionIdentifierAvailable", 1) == 1
+        )
+        self._subscribe(None)
+        if self._stale:
+            client.unsubscribe(self._stale)
+
+    def _refused_connection(self, reason: ReasonCode) -> None:
+        unknown_protocol = reason.value in (1, _PROTOCOL_UNKNOWN)
+        if unknown_protocol and self._protocol == MQTTProtocolVersion.MQTTv5:
+            if self._options.protocol == "auto":
+                _log.warning(
+                    "the broker does not know MQTT 5: going on with 3.1.1, which has no window"
+                    " of its own and no subscription identifiers; 5 is tried at the next start"
+                )
+                self._protocol = MQTTProtocolVersion.MQTTv311
+                old, self._client = self._client, self._make_client()
+                old.on_disconnect = None
+                return
+            self._failed("the broker does not know MQTT 5: set mqtt.protocol to auto")
+            return
+        self._failed(f"the broker refused the connection: {reason}{_hint(reason)}")
+
+    def _on_disconnect(
+        self, _client: Client, _userdata: Any, flags: Any, reason: ReasonCode, _properties: Any
+    ) -> None:
+        was_connected, self.state.connected = self.state.connected, False
+        if not was_connected:
+            if not self._backoff.remaining():
+                self._failed(f"{self._options.url}: the broker closed the connection")
+            return
+        self.state.disconnects += 1
+        self._asked.clear()
+        if reason.is_failure:
+            cap = 300.0 if reason.value == _TAKEN_OVER else None
+            by = "by the broker" if flags.is_disconnect_packet_from_server else "connection lost"
+            self._failed(f"disconnected ({by}): {reason}{_hint(reason)}", cap)
+
+    def _failed(self, error: str, cap: float | None = None) -> None:
+        if cap is not None:
+            for _ in range(5):
+                self._backoff.failed(cap)
+        delay = self._backoff.failed(cap)
+        if error != self.state.last_error:
+            _log.warning("%s; trying again, next in %.1f s", error, delay)
+        self.state.last_error = error
+
+    # -- subscribing ---------------------------------------------------------------------------
+
+    def _subscribe(self, only: set[str] | None) -> None:
+        """Ask for all filters, or for those of `only`."""
+        if self._identified:
+            for filter_, identifier in self._with_identifiers:
+                if only is None or filter_ in only:
+                    properties: Any = Properties(PacketTypes.SUBSCRIBE)  # type: ignore[no-untyped-call]
+                    properties.SubscriptionIdentifier = identifier
+                    self._ask([filter_], properties)
+            return
+        wanted = [text for text in self._without if only is None or text in only]
+        for at in range(0, len(wanted), _FILTERS_PER_PACKET):
+            self._ask(wanted[at : at + _FILTERS_PER_PACKET], None)
+
+    def _ask(self, filters: list[str], properties: Properties | None) -> None:
+        qos = self._options.qos
+        topics: list[Any]
+        if self._protocol == MQTTProtocolVersion.MQTTv5:
+            # Retain handling 1: no retained copy again on a filter that the session has.
+            topics = [(text, SubscribeOptions(qos=qos, retainHandling=1)) for text in filters]
+        else:
+            topics = [(text, qos) for text in filters]
+        _, packet_id = self._client.subscribe(topics, properties=properties)
+        if packet_id is not None:
+            self._asked[packet_id] = filters
+
+    def _on_subscribe(
+        self, _client: Client, _userdata: Any, packet_id: int, reasons: list[ReasonCode], _p: Any
+    ) -> None:
+        filters = self._asked.pop(packet_id, [])
+        answers: Mapping[str, ReasonCode] = dict(zip(filters, reasons, strict=False))
+        refused = {text: str(reason) for text, reason in answers.items() if reason.is_failure}
+        for text in filters:
+            self.state.refused.pop(text, None)
+        for text, reason in refused.items():
+            _log.error("the broker refused the filter %s: %s", text, reason)
+        self.state.refused |= refused
+        self._retry_refused_at = time.monotonic() + _RETRY_REFUSED_S
+        if accepted := [text for text in filters if text not in refused]:
+            self.granted(accepted)
+
+    def _on_unsubscribe(
+        self, _client: Client, _userdata: Any, _packet_id: int, _reasons: Any, _properties: Any
+    ) -> None:
+        stale, self._stale = self._stale, []
+        if stale:
+            self.unsubscribed(stale)
+
+    # -- waiting -------------------------------------------------------------------------------
+
+    def _wait(self, client: BulkClient | None, timeout: float) -> bool:
+        """Wait for the broker, a wake-up or the timeout; True when there is something to read."""
+        poll = select.poll()
+        poll.register(self._wake_read, select.POLLIN)
+        sock: Any = client.socket() if client is not None else None
+        if client is not None and sock is not None:
+            pending = sock.pending() if hasattr(sock, "pending") else 0
+            if pending:
+                return True
+            wants = select.POLLIN | (select.POLLOUT if client.want_write() else 0)
+            poll.register(sock.fileno(), wants)
+        readable = False
+        for descriptor, events in poll.poll(max(0, int(timeout * 1000 + 0.999))):
+            if descriptor == self._wake_read:
+                os.read(self._wake_read, 4096)
+            elif client is not None:
+                if events & select.POLLOUT:
+                    client.loop_write()
+                readable = bool(events & ~select.POLLOUT)
+        return readable
+
+
+def _tls(options: Mqtt) -> ssl.SSLContext:
+    context = ssl.create_default_context(cafile=options.ca_file)
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    if options.cert_file is not None:
+        context.load_cert_chain(options.cert_file, options.key_file)
+    return context
+
+
+def _hint(reason: ReasonCode) -> str:
+    hint = _HINTS.get(reason.value)
+    return f" ({hint})" if hint else ""
