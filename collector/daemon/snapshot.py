@@ -69,7 +69,7 @@ class Snapshots:
             "disconnects": state.disconnects,
             "sessions_lost": state.sessions_lost,
             "last_error": state.last_error,
-            "refused_filters": dict(state.refused),
+            "refused_filters": dict(self._line.subscriber.subscriptions.refused),
         }
 
     def _tables(self, counters: Counters, rate: Any) -> dict[str, Any]:

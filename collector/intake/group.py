@@ -104,14 +104,14 @@ class Pending:
         """
         made = failed = 0
         topic = resolution.topic
-        for index, captures in resolution.offers:
-            station = self._stations[index]
+        for offer in resolution.offers:
+            station = self._stations[offer.station]
             records = station.records
             mark = len(records)
             try:
                 faults = (
                     station.mapping.encode(
-                        message, captures, topic, received_us, station.next_seq, records
+                        message, offer.captures, topic, received_us, station.next_seq, records
                     )
                     if not message.oversize
                     else (self._too_large(message),)
@@ -119,7 +119,7 @@ class Pending:
             except Exception:  # noqa: BLE001 - decision 12.
                 del records[mark:]
                 faults = (Fault("internal", traceback.format_exc()[-_TRACEBACK_CHARS:]),)
-            self._touched.add(index)
+            self._touched.add(offer.station)
             if faults:
                 self.bury(message.payload, topic, received_us, faults, station)
                 failed += 1

@@ -56,14 +56,10 @@ class Intake(threading.Thread):
         self._retry_at = 0.0
         self._away = False
         self._grants: dict[str, int] = spool.reader.granted()
-        self._new_grants: list[str] = []
-        self._gone_grants: list[str] = []
         self._retained = spool.reader.retained()
         self.paused = ""
         self.beat = time.monotonic()
         router.grant(self._grants)
-        subscriber.granted = self._new_grants.extend
-        subscriber.unsubscribed = self._gone_grants.extend
 
     # -- the loop ------------------------------------------------------------------------------
 
@@ -85,8 +81,9 @@ class Intake(threading.Thread):
         """Route and map what arrived; nothing here may fail because of a message."""
         if self._subscriber.epoch != self._epoch:
             self._new_connection()
-        if self._new_grants or self._gone_grants:
-            self._keep_grants()
+        answers = self._subscriber.subscriptions
+        if answers.granted or answers.gone:
+            self._keep_grants(answers.granted, answers.gone)
         pending = self._pending
         if not messages:
             return
@@ -228,16 +225,17 @@ class Intake(threading.Thread):
         self._pending.packet_ids.clear()
         self._pace.connected(time.monotonic())
 
-    def _keep_grants(self) -> None:
+    def _keep_grants(self, granted: list[str], gone: list[str]) -> None:
         """Keep what the broker granted or took back, in the spool and for the router."""
-        gone, self._gone_grants[:] = list(self._gone_grants), []
-        fresh = [text for text in self._new_grants if text not in self._grants]
-        self._new_grants.clear()
-        if not gone and not fresh:
+        fresh = [text for text in granted if text not in self._grants]
+        lost = [text for text in gone if text in self._grants]
+        granted.clear()
+        gone.clear()
+        if not fresh and not lost:
             return
         try:
-            if gone:
-                self._spool.forget_grant(gone)
+            if lost:
+                self._spool.forget_grant(lost)
             self._grants = self._spool.grant(fresh)
         except SpoolError as error:
             _log.warning("granted filters could not be kept, they are asked for again: %s", error)

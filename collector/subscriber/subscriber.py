@@ -7,29 +7,25 @@ because a session that the broker kept does not prove that its filters are there
 import logging
 import os
 import select
-import ssl
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Any, Final, NamedTuple
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
 
 from paho.mqtt.client import Client
 from paho.mqtt.enums import MQTTProtocolVersion
-from paho.mqtt.packettypes import PacketTypes
-from paho.mqtt.properties import Properties
 from paho.mqtt.reasoncodes import ReasonCode
-from paho.mqtt.subscribeoptions import SubscribeOptions
 
 from collector.backoff import Backoff
 from collector.config import Mqtt
 from collector.model import Message
 from collector.subscriber.bulk import BulkClient
+from collector.subscriber.connecting import make_client, make_tls
+from collector.subscriber.subscriptions import Subscription, Subscriptions
 
 _log = logging.getLogger(__name__)
 
-_FILTERS_PER_PACKET: Final = 50
 _STABLE_S: Final = 60.0
-_RETRY_REFUSED_S: Final = 60.0
 _PROTOCOL_UNKNOWN: Final = 0x84
 _TAKEN_OVER: Final = 0x8E
 _NAMES: Final = {MQTTProtocolVersion.MQTTv5: "5", MQTTProtocolVersion.MQTTv311: "3.1.1"}
@@ -39,13 +35,6 @@ _HINTS: Final = {
     0x87: "the broker's access list does not let this client in",
     0x85: "the broker does not take this mqtt.client_id",
 }
-
-
-class Subscription(NamedTuple):
-    """A filter as the broker sees it, and the identifier that its copies carry (decision 8)."""
-
-    filter: str
-    identifier: int
 
 
 @dataclass(slots=True)
@@ -59,7 +48,6 @@ class BrokerState:
     disconnects: int = 0
     sessions_lost: int = 0
     last_error: str = ""
-    refused: dict[str, str] = field(default_factory=dict)
     connecting_since: float = 0.0
 
 
@@ -68,7 +56,7 @@ class Subscriber:
 
     `with_identifiers` are subscribed when the broker gives subscription identifiers (MQTT 5),
     `without` otherwise; `stale` are filters of an earlier configuration, which are unsubscribed.
-    `granted` and `unsubscribed` are told of what the broker answered.
+    What the broker answered stands in `subscriptions`.
     """
 
     def __init__(
@@ -79,12 +67,8 @@ class Subscriber:
         stale: Iterable[str] = (),
     ) -> None:
         self._options = options
-        self._with_identifiers = with_identifiers
-        self._without = without
-        self._stale = list(stale)
+        self.subscriptions = Subscriptions(options.qos, with_identifiers, without, stale)
         self._had_session = False
-        self.granted: Callable[[list[str]], None] = lambda _filters: None
-        self.unsubscribed: Callable[[list[str]], None] = lambda _filters: None
         self.state = BrokerState()
         self.epoch = 0
         self._protocol = (
@@ -94,10 +78,10 @@ class Subscriber:
         )
         self._backoff = Backoff(1.0, 30.0)
         self._connected_at = 0.0
-        self._asked: dict[int, list[str]] = {}
-        self._retry_refused_at = 0.0
         self._next_misc = 0.0
         self._wake_read, self._wake_write = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
+        # Made once: a private CA for the Zerobus SDK goes into the environment later.
+        self._tls = make_tls(options) if options.encrypted else None
         self._client = self._make_client()
 
     # -- the thread of the intake --------------------------------------------------------------
@@ -138,9 +122,7 @@ class Subscriber:
         self._client.loop_misc()
         if self.state.connected and now - self._connected_at > _STABLE_S:
             self._backoff.settled()
-        if self.state.refused and now >= self._retry_refused_at:
-            self._retry_refused_at = now + _RETRY_REFUSED_S
-            self._subscribe(set(self.state.refused))
+        self.subscriptions.retry_refused(self._client, now)
 
     def disconnect(self, reason: str = "") -> None:
         """Say goodbye to the broker, which keeps the session; `reason` is kept as an error."""
@@ -166,7 +148,6 @@ class Subscriber:
 
     def _connect(self) -> None:
         self.epoch += 1
-        self._asked.clear()
         self._client.forget_buffer()
         self.state.connecting_since = time.monotonic()
         try:
@@ -177,38 +158,12 @@ class Subscriber:
             self.state.connecting_since = 0.0
 
     def _make_client(self) -> BulkClient:
-        options = self._options
-        client = BulkClient(
-            options.client_id,
-            self._protocol,
-            "websockets" if options.scheme in ("ws", "wss") else "tcp",
-            options.message_max_bytes,
-        )
-        if options.username is not None:
-            password = options.password
-            client.username_pw_set(
-                options.username, password.get_secret_value() if password else None
-            )
-        if options.scheme in ("mqtts", "wss"):
-            client.tls_set_context(_tls(options))
-        if options.scheme in ("ws", "wss"):
-            client.ws_set_options(path=options.path)
+        client = make_client(self._options, self._protocol, self._tls)
         client.on_connect = self._on_connect
         client.on_disconnect = self._on_disconnect
-        client.on_subscribe = self._on_subscribe
-        client.on_unsubscribe = self._on_unsubscribe
-        arguments: dict[str, Any] = {}
-        if self._protocol == MQTTProtocolVersion.MQTTv5:
-            arguments = {"clean_start": False, "properties": self._connect_properties()}
-        client.connect_async(options.host, options.port, int(options.keepalive), **arguments)
+        client.on_subscribe = self.subscriptions.on_subscribe
+        client.on_unsubscribe = self.subscriptions.on_unsubscribe
         return client
-
-    def _connect_properties(self) -> Properties:
-        properties: Any = Properties(PacketTypes.CONNECT)  # type: ignore[no-untyped-call]
-        properties.SessionExpiryInterval = min(int(self._options.session_expiry), 0xFFFFFFFF)
-        properties.ReceiveMaximum = self._options.receive_maximum
-        properties.MaximumPacketSize = self._options.maximum_packet_size
-        return properties  # type: ignore[no-any-return]
 
     def _on_connect(
         self, client: Client, _userdata: Any, flags: Any, reason: ReasonCode, properties: Any
@@ -220,7 +175,6 @@ class Subscriber:
         state.connected, state.session_present = True, flags.session_present
         state.protocol, state.last_error = _NAMES[self._protocol], ""
         state.connects += 1
-        state.refused = {}
         self._connected_at = time.monotonic()
         if self._had_session and not flags.session_present:
             state.sessions_lost += 1
@@ -235,13 +189,9 @@ class Subscriber:
         expiry = getattr(properties, "SessionExpiryInterval", None)
         if expiry is not None and expiry < int(self._options.session_expiry):
             _log.warning("the broker keeps the session for %d s only", expiry)
-        self._identified = (
-            self._protocol == MQTTProtocolVersion.MQTTv5
-            and getattr(properties, "SubscriptionIdentifierAvailable", 1) == 1
-        )
-        self._subscribe(None)
-        if self._stale:
-            client.unsubscribe(self._stale)
+        v5 = self._protocol == MQTTProtocolVersion.MQTTv5
+        identified = v5 and getattr(properties, "SubscriptionIdentifierAvailable", 1) == 1
+        self.subscriptions.ask_for_all(client, v5=v5, identified=identified)
 
     def _refused_connection(self, reason: ReasonCode) -> None:
         unknown_protocol = reason.value in (1, _PROTOCOL_UNKNOWN)
@@ -268,7 +218,6 @@ class Subscriber:
                 self._failed(f"{self._options.url}: the broker closed the connection")
             return
         self.state.disconnects += 1
-        self._asked.clear()
         if reason.is_failure:
             cap = 300.0 if reason.value == _TAKEN_OVER else None
             by = "by the broker" if flags.is_disconnect_packet_from_server else "connection lost"
@@ -282,55 +231,6 @@ class Subscriber:
         if error != self.state.last_error:
             _log.warning("%s; trying again, next in %.1f s", error, delay)
         self.state.last_error = error
-
-    # -- subscribing ---------------------------------------------------------------------------
-
-    def _subscribe(self, only: set[str] | None) -> None:
-        """Ask for all filters, or for those of `only`."""
-        if self._identified:
-            for filter_, identifier in self._with_identifiers:
-                if only is None or filter_ in only:
-                    properties: Any = Properties(PacketTypes.SUBSCRIBE)  # type: ignore[no-untyped-call]
-                    properties.SubscriptionIdentifier = identifier
-                    self._ask([filter_], properties)
-            return
-        wanted = [text for text in self._without if only is None or text in only]
-        for at in range(0, len(wanted), _FILTERS_PER_PACKET):
-            self._ask(wanted[at : at + _FILTERS_PER_PACKET], None)
-
-    def _ask(self, filters: list[str], properties: Properties | None) -> None:
-        qos = self._options.qos
-        topics: list[Any]
-        if self._protocol == MQTTProtocolVersion.MQTTv5:
-            # Retain handling 1: no retained copy again on a filter that the session has.
-            topics = [(text, SubscribeOptions(qos=qos, retainHandling=1)) for text in filters]
-        else:
-            topics = [(text, qos) for text in filters]
-        _, packet_id = self._client.subscribe(topics, properties=properties)
-        if packet_id is not None:
-            self._asked[packet_id] = filters
-
-    def _on_subscribe(
-        self, _client: Client, _userdata: Any, packet_id: int, reasons: list[ReasonCode], _p: Any
-    ) -> None:
-        filters = self._asked.pop(packet_id, [])
-        answers: Mapping[str, ReasonCode] = dict(zip(filters, reasons, strict=False))
-        refused = {text: str(reason) for text, reason in answers.items() if reason.is_failure}
-        for text in filters:
-            self.state.refused.pop(text, None)
-        for text, reason in refused.items():
-            _log.error("the broker refused the filter %s: %s", text, reason)
-        self.state.refused |= refused
-        self._retry_refused_at = time.monotonic() + _RETRY_REFUSED_S
-        if accepted := [text for text in filters if text not in refused]:
-            self.granted(accepted)
-
-    def _on_unsubscribe(
-        self, _client: Client, _userdata: Any, _packet_id: int, _reasons: Any, _properties: Any
-    ) -> None:
-        stale, self._stale = self._stale, []
-        if stale:
-            self.unsubscribed(stale)
 
     # -- waiting -------------------------------------------------------------------------------
 
@@ -354,14 +254,6 @@ class Subscriber:
                     client.loop_write()
                 readable = bool(events & ~select.POLLOUT)
         return readable
-
-
-def _tls(options: Mqtt) -> ssl.SSLContext:
-    context = ssl.create_default_context(cafile=options.ca_file)
-    context.minimum_version = ssl.TLSVersion.TLSv1_2
-    if options.cert_file is not None:
-        context.load_cert_chain(options.cert_file, options.key_file)
-    return context
 
 
 def _hint(reason: ReasonCode) -> str:

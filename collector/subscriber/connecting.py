@@ -1,0 +1,56 @@
+"""A client as the configuration wants it: transport, TLS, login, session."""
+
+import ssl
+from typing import Any
+
+from paho.mqtt.enums import MQTTProtocolVersion
+from paho.mqtt.packettypes import PacketTypes
+from paho.mqtt.properties import Properties
+
+from collector.config import Mqtt
+from collector.subscriber.bulk import BulkClient
+
+
+def make_client(
+    options: Mqtt, protocol: MQTTProtocolVersion, tls: ssl.SSLContext | None
+) -> BulkClient:
+    """Return a client that is ready for `reconnect`.
+
+    The session is to outlive connections: clean start off, a long expiry, a stable client id.
+    """
+    websockets = options.scheme in ("ws", "wss")
+    client = BulkClient(
+        options.client_id,
+        protocol,
+        "websockets" if websockets else "tcp",
+        options.message_max_bytes,
+    )
+    if options.username is not None:
+        password = options.password
+        client.username_pw_set(options.username, password.get_secret_value() if password else None)
+    if tls is not None:
+        client.tls_set_context(tls)
+    if websockets:
+        client.ws_set_options(path=options.path)
+    session: dict[str, Any] = {}
+    if protocol == MQTTProtocolVersion.MQTTv5:
+        session = {"clean_start": False, "properties": _connect_properties(options)}
+    client.connect_async(options.host, options.port, int(options.keepalive), **session)
+    return client
+
+
+def make_tls(options: Mqtt) -> ssl.SSLContext:
+    """Return a context that verifies the broker's certificate and name."""
+    context = ssl.create_default_context(cafile=options.ca_file)
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    if options.cert_file is not None:
+        context.load_cert_chain(options.cert_file, options.key_file)
+    return context
+
+
+def _connect_properties(options: Mqtt) -> Properties:
+    properties: Any = Properties(PacketTypes.CONNECT)  # type: ignore[no-untyped-call]
+    properties.SessionExpiryInterval = min(int(options.session_expiry), 0xFFFFFFFF)
+    properties.ReceiveMaximum = options.receive_maximum
+    properties.MaximumPacketSize = options.maximum_packet_size
+    return properties  # type: ignore[no-any-return]
