@@ -15,6 +15,9 @@ from collector.tables.types import KEYS, SCALARS, Column, DeltaType, parse_delta
 
 MAX_COLUMNS: Final = 2_000
 """The service takes no wider table."""
+MAX_UNFOLDED: Final = 10_000
+"""Columns and members of structs in all: a message that is used twice counts twice, and messages
+in messages could be more than fits anywhere."""
 
 Place = tuple[int, ...]
 """Where an element stands in a descriptor, as protobuf's source info counts it."""
@@ -76,6 +79,7 @@ class _Reader:
         self._read: dict[str, tuple[Column, ...]] = {}
         self._open: list[str] = []
         self._stated: dict[Place, str] = {}
+        self._unfolded: dict[str, int] = {}
 
     def read(self) -> Reading:
         columns = self._message(self._root.name)
@@ -86,14 +90,22 @@ class _Reader:
         if len(columns) > MAX_COLUMNS:
             text = f"has {len(columns)} columns: Zerobus takes {MAX_COLUMNS}"
             self._refuse((_FIELD, MAX_COLUMNS), text)
+        if self._unfolded[self._root.name] > MAX_UNFOLDED:
+            text = f"has more than {MAX_UNFOLDED} columns and members of structs in all"
+            self._refuse((), text)
         return Reading(columns, self._stated)
 
     def _message(self, name: str) -> tuple[Column, ...]:
         if name not in self._read:
             message, path = self._messages[name]
             self._open.append(name)
-            self._read[name] = tuple(
+            columns = tuple(
                 self._column(one, (*path, _FIELD, index)) for index, one in enumerate(message.field)
+            )
+            self._read[name] = columns
+            used = (self._resolve(one.type_name) for one in message.field if one.type_name)
+            self._unfolded[name] = len(columns) + sum(
+                self._unfolded.get(one or "", 0) for one in used
             )
             self._open.pop()
         return self._read[name]
@@ -145,8 +157,6 @@ class _Reader:
         message, _ = self._messages[name]
         if message.options.map_entry and len(message.field) == 2:
             return self._map(one, message, path)
-        if not message.field:
-            self._refuse(path, f"{one.name}: {message.name} has no fields")
         return DeltaType("STRUCT", fields=self._message(name))
 
     def _map(self, one: Field, entry: DescriptorProto, path: Place) -> DeltaType:
@@ -214,6 +224,8 @@ class _Reader:
 
     def _check_fields(self, message: DescriptorProto, path: Place) -> None:
         count = len(message.field)
+        if not count:
+            self._refuse(path, f"{message.name} has no fields")
         # Protobuf keeps 19000 to 19999 for itself.
         highest = count if count < 19_000 else count + 1_000
         names: dict[str, str] = {}

@@ -20,15 +20,17 @@ from collector.errors import CollectorError, Problem
 
 TIMEOUT_S: Final = 120.0
 
-# Argument 1 is how many files there are; each is compiled although another has failed.
+# The name must be one that nobody imports: each file is to be compiled without the others.
+_NAME: Final = "zerobus-collector-schema"
+# The arguments are that name and how many files there are; each is compiled whatever the others.
 _CHILD: Final = """
 import sys
 from grpc_tools import protoc
-for number in range(int(sys.argv[1])):
+for number in range(int(sys.argv[2])):
     protoc.main(["protoc", "-I.", "--include_source_info",
-                 f"--descriptor_set_out={number}.out", f"{number}.proto"])
+                 f"--descriptor_set_out={number}.out", f"{sys.argv[1]}{number}.proto"])
 """
-_FAULT = re.compile(r"([0-9]+)\.proto:(?:([0-9]+):(?:[0-9]+:)?)? *(.*)")
+_FAULT = re.compile(_NAME + r"([0-9]+)\.proto:(?:([0-9]+):(?:[0-9]+:)?)? *(?!warning)(.*)")
 
 
 @dataclass
@@ -45,7 +47,7 @@ def compile_files(texts: Mapping[Path, str]) -> Compiled:
     with TemporaryDirectory(prefix="collector-") as folder:
         work = Path(folder)
         for number, text in enumerate(texts.values()):
-            (work / f"{number}.proto").write_text(text, "utf-8", newline="")
+            (work / f"{_NAME}{number}.proto").write_text(text, "utf-8", newline="")
         problems = _problems(_run(work, len(paths)), paths)
         compiled = Compiled(problems=problems)
         for number, path in enumerate(paths):
@@ -58,7 +60,7 @@ def compile_files(texts: Mapping[Path, str]) -> Compiled:
 
 
 def _run(work: Path, count: int) -> str:
-    arguments = [sys.executable, "-P", "-c", _CHILD, str(count)]
+    arguments = [sys.executable, "-P", "-c", _CHILD, _NAME, str(count)]
     try:
         done = subprocess.run(
             arguments, cwd=work, capture_output=True, timeout=TIMEOUT_S, check=False
@@ -75,9 +77,12 @@ def _run(work: Path, count: int) -> str:
 
 
 def _problems(said: str, paths: list[Path]) -> list[Problem]:
-    problems = []
+    """The first thing that was said about each line: the rest follows from it."""
+    problems: dict[tuple[Path, int], Problem] = {}
     for match in map(_FAULT.match, said.splitlines()):
-        if match and not match[3].startswith("warning:"):
-            path = paths[int(match[1])]
-            problems.append(Problem(path, int(match[2] or 1), match[3]))
-    return problems
+        if match:
+            path, line, text = paths[int(match[1])], int(match[2] or 1), match[3]
+            if text.startswith("Import "):
+                text = "holds an import: Zerobus is sent this one message only"
+            problems.setdefault((path, line), Problem(path, line, text))
+    return list(problems.values())

@@ -28,6 +28,7 @@ MAX_BYTES: Final = 1024 * 1024
 _DELTA = re.compile(r"^\s*delta\s*:\s*(.*?)\s*$", re.MULTILINE | re.IGNORECASE)
 _DELTA_ALONE = re.compile(r"\s*(?://+|/\*+)\s*delta\s*:", re.IGNORECASE)
 _MISPLACED: Final = "`delta:` must stand behind a field, on the line where the field ends"
+_PROTO2: Final = ("", "proto2")
 # The numbers of these parts in a file's descriptor, and of two in a message's.
 _IMPORT, _MESSAGE, _ENUM, _SERVICE, _EXTENSION, _SYNTAX = 3, 4, 5, 6, 7, 12
 _FIELD, _NESTED = 2, 3
@@ -61,7 +62,7 @@ class Schema:
             file = FileDescriptorProto.FromString(stored)
             # What was stored was checked once; a rule that came later must not lock it away.
             return _schema(file, Comments(delta=_stated(file)), lambda _place, _text: None)
-        except (DecodeError, TypeError, LookupError) as error:
+        except (DecodeError, TypeError, LookupError, ValueError) as error:
             raise ValueError("the stored schema is damaged") from error
 
 
@@ -85,7 +86,7 @@ def load_schemas(folders: Iterable[Path]) -> dict[Path, Schema]:
     schemas = {}
     for file, descriptor in compiled.files.items():
         problems += _file_faults(file, descriptor, texts[file])
-        if descriptor.message_type:
+        if descriptor.message_type and descriptor.syntax in _PROTO2:
             comments = _comments(descriptor)
             refuse = _refusal(problems, file, comments)
             schemas[file.parent] = _schema(descriptor, comments, refuse)
@@ -121,7 +122,7 @@ def _text(file: Path) -> str:
 def _file_faults(file: Path, descriptor: FileDescriptorProto, text: str) -> Iterator[Problem]:
     """What is wrong with the file around its message."""
     lines = _lines(descriptor)
-    if descriptor.syntax not in {"", "proto2"}:
+    if descriptor.syntax not in _PROTO2:
         text_of_fault = f'{descriptor.syntax} is not supported: write syntax = "proto2";'
         yield Problem(file, lines.get((_SYNTAX,), 1), text_of_fault)
     for parts, place, words in (
