@@ -1,0 +1,20 @@
+"""Makes the support package importable, and says what is missing instead of skipping in CI."""
+
+import os
+import shutil
+import sys
+from pathlib import Path
+
+import pytest
+
+sys.path.insert(0, str(Path(__file__).parent))
+os.environ.setdefault("RUST_LOG", "off")
+
+
+@pytest.fixture
+def line_folder(tmp_path):
+    """A folder for a whole line; needs mosquitto."""
+    if shutil.which("mosquitto") is None:
+        message = "mosquitto is missing: `make test` installs it"
+        pytest.fail(message) if os.environ.get("CI") else pytest.skip(message)
+    return tmp_path
