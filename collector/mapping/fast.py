@@ -1,0 +1,144 @@
+"""The fast way for JSON: one call of pydantic's core from bytes to the values of a record.
+
+It never says what is wrong. Either it gives exactly what `coerce.py` gives for the decoded payload,
+or it gives nothing and the record takes the slow way. Each field's first choice is a strict type of
+the core itself, so that a well-formed record runs no Python; the second choice is the function from
+`coerce.py`, so that text with a number in it does not cost the slow way either.
+"""
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+from pydantic_core import SchemaValidator, ValidationError, core_schema
+
+from collector.formats.json import is_too_deep
+from collector.mapping.coerce import REAL, WHOLE, coercion
+from collector.mapping.sources import is_index
+from collector.tables import Column, DeltaType
+
+Values = tuple[dict[str, Any], dict[str, Any] | None, set[str]]
+"""The values by column (None where there is none), the keys without a column, and noise."""
+
+_EXACT: Final = 2.0**53
+_CHOICES_MAX: Final = 8
+_BLANKS: Final = b" \t\r\n"
+
+
+@dataclass(frozen=True, slots=True)
+class Field:
+    """A column, where it stands in the record, and whether the fast way insists on a value."""
+
+    column: Column
+    path: tuple[str, ...]
+    required: bool
+
+
+class FastJson:
+    """Reads a payload whose records are objects; built once per station."""
+
+    def __init__(self, fields: Sequence[Field]) -> None:
+        record = core_schema.model_fields_schema(
+            {field.column.name: _field(field) for field in fields}, extra_behavior="allow"
+        )
+        self._one = SchemaValidator(record).validate_json
+        self._many = SchemaValidator(core_schema.list_schema(record)).validate_json
+        # Where parts of the payload are passed over, only a look at the bytes finds a NaN in them.
+        self._suspicious = any(
+            len(field.path) > 1 or _passes(field.column.delta) for field in fields
+        )
+
+    def read(self, payload: bytes) -> Sequence[Values] | None:
+        """The values of each record, or None when it takes a closer look."""
+        if is_too_deep(payload):
+            return None
+        try:
+            if payload.lstrip(_BLANKS).startswith(b"["):
+                records: Sequence[Values] = self._many(payload)
+            else:
+                records = (self._one(payload),)
+        except ValidationError:
+            return None
+        if (self._suspicious or _has_extras(records)) and (
+            b"NaN" in payload or b"Infinity" in payload
+        ):
+            return None
+        return records
+
+
+def can_read(paths: Iterable[tuple[str, ...]]) -> bool:
+    """Whether the core can follow these paths."""
+    return all(path and len(_aliases(path)) <= _CHOICES_MAX for path in paths)
+
+
+def _field(field: Field) -> core_schema.ModelField:
+    schema = _nested(field.column.delta)
+    if not field.required:
+        schema = core_schema.with_default_schema(core_schema.nullable_schema(schema), default=None)
+    return core_schema.model_field(schema, validation_alias=_aliases(field.path))
+
+
+def _aliases(path: tuple[str, ...]) -> list[list[str | int]]:
+    """The path as the core follows it: a number may be a key or the place in a list."""
+    ways: list[list[str | int]] = [[]]
+    for part in path:
+        steps: list[str | int] = [part, int(part)] if ways[0] and is_index(part) else [part]
+        ways = [[*way, step] for way in ways for step in steps][: 2 * _CHOICES_MAX]
+    return ways
+
+
+def _nested(delta: DeltaType) -> core_schema.CoreSchema:
+    name = delta.name
+    if name == "STRUCT":
+        return core_schema.typed_dict_schema({one.name: _member(one) for one in delta.fields})
+    if name == "ARRAY" and delta.element is not None:
+        return core_schema.list_schema(_nested(delta.element), strict=True)
+    if name == "MAP" and delta.key is not None and delta.element is not None:
+        return core_schema.dict_schema(_nested(delta.key), _nested(delta.element), strict=True)
+    second = core_schema.no_info_plain_validator_function(_second(delta))
+    strict = _strict(delta)
+    return core_schema.union_schema([strict, second], mode="left_to_right") if strict else second
+
+
+def _member(column: Column) -> core_schema.TypedDictField:
+    schema = _nested(column.delta)
+    if column.nullable:
+        schema = core_schema.nullable_schema(schema)
+    return core_schema.typed_dict_field(schema, required=not column.nullable)
+
+
+def _strict(delta: DeltaType) -> core_schema.CoreSchema | None:
+    """The strict type of the core that needs no second look, if there is one."""
+    name = delta.name
+    if name in WHOLE:
+        low, high = WHOLE[name]
+        return core_schema.int_schema(strict=True, ge=low, le=high)
+    if name in REAL:
+        limit = REAL[name]
+        return core_schema.float_schema(strict=True, allow_inf_nan=False, ge=-limit, le=limit)
+    if name in ("STRING", "VARCHAR"):
+        return core_schema.str_schema(strict=True, max_length=delta.length)
+    return core_schema.bool_schema(strict=True) if name == "BOOLEAN" else None
+
+
+def _second(delta: DeltaType) -> Callable[[Any], Any]:
+    coerce = coercion(delta)
+
+    def look(value: Any) -> Any:
+        if value is None:
+            raise ValueError
+        if type(value) is float and not -_EXACT < value < _EXACT:
+            # The core has rounded it; the slow way still has the digits.
+            raise ValueError
+        return coerce(value)
+
+    return look
+
+
+def _passes(delta: DeltaType | None) -> bool:
+    """Whether a type ignores a part of its value."""
+    return delta is not None and (delta.name == "STRUCT" or _passes(delta.element))
+
+
+def _has_extras(records: Sequence[Values]) -> bool:
+    return any(extras for _, extras, _ in records)
