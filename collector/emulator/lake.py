@@ -1,0 +1,189 @@
+"""The tables: Delta files under LAKE/catalog/schema/table, and which tables exist.
+
+The only file that imports deltalake. Everything here blocks and belongs in a worker thread; one
+table is written by one thread at a time. What an append returned from is in the Delta log, so it
+survives a kill of the process; nothing is fsynced beyond what deltalake does, so it does not
+promise to survive a power cut.
+"""
+
+import re
+import threading
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, Final
+
+import pyarrow as pa
+from deltalake import DeltaTable, Schema, write_deltalake
+from google.protobuf.descriptor_pb2 import DescriptorProto
+from google.protobuf.message import DecodeError
+
+from collector.emulator.columns import Column, from_arrow, from_descriptor, from_folder, misfit
+from collector.emulator.rows import RowReader, narrow
+from collector.emulator.wire import Refusal
+from collector.errors import CollectorError
+
+_NAME: Final = re.compile(r"[A-Za-z0-9_]+")
+_READERS_MAX: Final = 64
+"""Descriptors remembered per table; at the limit they are all forgotten and built again."""
+
+IDENTITY: Final = ("gateway", "seq")
+"""The columns whose pair tells one record from another; see `/stats`."""
+
+
+class Table:
+    """One Delta table: its columns, what it holds, and the descriptors that write it."""
+
+    def __init__(self, name: str, delta: DeltaTable, columns: tuple[Column, ...]) -> None:
+        self.name = name
+        self.columns = columns
+        self.narrow = narrow(columns)
+        self._delta = delta
+        self._readers: dict[bytes, RowReader] = {}
+        actions = pa.table(delta.get_add_actions(flatten=True))
+        self.records: int = sum(actions["num_records"].to_pylist()) if actions.num_rows else 0
+        self.seen = Seen() if set(IDENTITY) <= {one.name for one in columns} else None
+        if self.seen is not None and self.records:
+            for batch in delta.to_pyarrow_dataset().to_batches(columns=list(IDENTITY)):
+                self.seen.add(batch)
+
+    def reader(self, descriptor: bytes) -> RowReader:
+        """What reads a descriptor's records; raises Refusal if it does not fit the table."""
+        if descriptor not in self._readers:
+            required = [one.name for one in self.columns if not one.nullable]
+            reader = _build(descriptor, required)
+            why = misfit(self.columns, reader.descriptor)
+            if why:
+                raise Refusal("INVALID_ARGUMENT", f"Schema of {self.name} does not fit: {why}")
+            if len(self._readers) >= _READERS_MAX:
+                self._readers.clear()
+            self._readers[descriptor] = reader
+        return self._readers[descriptor]
+
+    def append(self, rows: Iterable[pa.RecordBatch]) -> None:
+        """Commit rows; when it returns they are in the Delta log."""
+        batches = list(rows)
+        write_deltalake(self._delta, pa.Table.from_batches(batches), mode="append")
+        for batch in batches:
+            self.records += batch.num_rows
+            if self.seen is not None:
+                self.seen.add(batch)
+
+    def described(self) -> dict[str, Any]:
+        """The table as Unity Catalog describes it."""
+        catalog, schema, name = self.name.split(".")
+        types = {one.name: one.to_json() for one in self._delta.schema().fields}
+        columns = [
+            {
+                "name": one.name,
+                "type_text": one.text,
+                "type_name": one.type_name,
+                "type_json": types[one.name],
+                "nullable": one.nullable,
+                "position": position,
+            }
+            for position, one in enumerate(self.columns)
+        ]
+        return {
+            "catalog_name": catalog,
+            "schema_name": schema,
+            "name": name,
+            "full_name": self.name,
+            "table_type": "MANAGED",
+            "data_source_format": "DELTA",
+            "columns": columns,
+        }
+
+
+class Seen:
+    """The (gateway, seq) pairs of a table: 64 neighbouring numbers share one integer of bits."""
+
+    def __init__(self) -> None:
+        self.distinct = 0
+        self.records = 0
+        self._bits: dict[tuple[Any, int], int] = {}
+
+    def add(self, batch: pa.RecordBatch) -> None:
+        """Count the pairs of a batch; a row without both is not counted."""
+        gateways, numbers = (batch.column(name).to_pylist() for name in IDENTITY)
+        bits = self._bits
+        for gateway, number in zip(gateways, numbers, strict=True):
+            if gateway is None or not isinstance(number, int):
+                continue
+            self.records += 1
+            key, bit = (gateway, number >> 6), 1 << (number & 63)
+            mask = bits.get(key, 0)
+            if not mask & bit:
+                bits[key] = mask | bit
+                self.distinct += 1
+
+
+class Lake:
+    """The tables that exist: those that are declared, or all that lie there and any other."""
+
+    def __init__(self, root: Path, folders: Mapping[str, Path] | None) -> None:
+        """Open what lies in the lake; make what is declared and does not lie there."""
+        self._root = root
+        self._open_any = folders is None
+        self._lock = threading.Lock()
+        self.tables: dict[str, Table] = {}
+        root.mkdir(parents=True, exist_ok=True)
+        if folders is None:
+            for log in sorted(root.glob("*/*/*/_delta_log")):
+                name = ".".join(log.parent.relative_to(root).parts)
+                self.tables[name] = self._table(name, None)
+        for name, folder in (folders or {}).items():
+            self._check(name)
+            self.tables[name] = self._table(name, from_folder(folder))
+
+    def table(self, name: str, descriptor: bytes) -> Table:
+        """The table of an open; raises Refusal if there is none, or none can be made."""
+        with self._lock:
+            table = self.tables.get(name)
+            if table is None:
+                if not self._open_any:
+                    raise Refusal("NOT_FOUND", f"Table {name} does not exist")
+                self._check(name)
+                try:
+                    columns = from_descriptor(_build(descriptor, ()).descriptor)
+                except ValueError as error:
+                    raise Refusal("INVALID_ARGUMENT", str(error)) from error
+                table = self.tables[name] = self._table(name, columns)
+            return table
+
+    def _check(self, name: str) -> None:
+        """A table's name becomes a path: only names that the service takes."""
+        parts = name.split(".")
+        if len(parts) != 3 or not all(map(_NAME.fullmatch, parts)):
+            raise Refusal("INVALID_ARGUMENT", f"{name!r} is not catalog.schema.table")
+
+    def _table(self, name: str, columns: tuple[Column, ...] | None) -> Table:
+        """A table that lies in the lake or is made; `columns` are those that it should have."""
+        path = self._root.joinpath(*name.split("."))
+        if not DeltaTable.is_deltatable(str(path)):
+            wanted = Schema.from_arrow(pa.schema([one.field for one in columns or ()]))
+            path.mkdir(parents=True, exist_ok=True)
+            delta = DeltaTable.create(str(path), schema=wanted, name=name)
+            return Table(name, delta, columns or ())
+        delta = DeltaTable(str(path))
+        lying = from_arrow(pa.schema(delta.schema().to_arrow()))
+        if columns is not None and not _same(lying, columns):
+            raise CollectorError(
+                f"{path} has other columns than the schema.proto of {name}",
+                "Move the folder away, or give the lake another place.",
+            )
+        return Table(name, delta, columns or lying)
+
+
+def _build(descriptor: bytes, not_null: Sequence[str]) -> RowReader:
+    """What reads a descriptor's records; raises Refusal if it is none."""
+    try:
+        return RowReader(DescriptorProto.FromString(descriptor), not_null)
+    except (ValueError, DecodeError) as error:
+        raise Refusal("INVALID_ARGUMENT", f"Bad descriptor: {error}") from error
+
+
+def _same(lying: Sequence[Column], declared: Sequence[Column]) -> bool:
+    """Whether a table that lies in the lake has the declared columns."""
+    return [(one.name, one.type, one.nullable) for one in lying] == [
+        (one.name, one.type, one.nullable) for one in declared
+    ]
