@@ -235,6 +235,9 @@ def row(*lines: str) -> str:
     return HEAD + "\n".join(lines) + "\n}\n"
 
 
+ANY = "google/protobuf/any"
+MESSAGE = "message Row {{\n  optional {} a = 1;\n}}\n"
+
 # name: the file's text and, for each problem, its line and words.
 REFUSED = {
     "syntax error": (row("optional int32 a = 1"), [(4, 'Expected ";"')]),
@@ -261,11 +264,10 @@ REFUSED = {
         [(5, "holds a service: a schema is a message only")],
     ),
     "import": (
-        'syntax = "proto2";\nimport "google/protobuf/timestamp.proto";\nmessage Row {\n'
-        + " optional google.protobuf.Timestamp a = 1;\n}\n",
+        f'syntax = "proto2";\nimport "{ANY}.proto";\n' + MESSAGE.format("google.protobuf.Any"),
         [
             (2, "holds an import: Zerobus is sent this one message only"),
-            (4, '"google.protobuf.Timestamp" is not defined'),
+            (4, '"google.protobuf.Any" is not defined'),
         ],
     ),
     "import of a sibling": (

@@ -177,9 +177,8 @@ class _Composer:
             self._document.unexpanded[place] = str(error)
             return text
         # What comes out of a variable is text whatever it looks like; the key's type reads it.
-        if expanded != text or event.style is not None or event.tag == "!":
-            return expanded
-        return _resolve(text)
+        quoted = not event.implicit[0]
+        return expanded if quoted or expanded != text else _resolve(text)
 
     def _fault(self, event: yaml.Event, place: Place, text: str) -> None:
         line = _line(event)
