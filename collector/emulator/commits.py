@@ -55,6 +55,9 @@ class Log:
 
     def __init__(self, path: Path) -> None:
         self._file = path.open("a", encoding="utf-8")
+        if self._file.tell() and not _ends_with_newline(path):
+            # A kill cut the last line in two; it was not acked.
+            self._file.write("\n")
         self._lock = threading.Lock()
 
     def append(self, table: str, group: Sequence[Taken]) -> None:
@@ -165,3 +168,10 @@ def check_range(reader: RowReader, rows: Sequence[Any], table: Table) -> None:
         reader.arrow(rows, table.columns)
     except (pa.ArrowInvalid, OverflowError) as error:
         raise ValueError(f"value out of range: {error}") from error
+
+
+def _ends_with_newline(path: Path) -> bool:
+    """Whether the last line of a file is whole."""
+    with path.open("rb") as file:
+        file.seek(-1, os.SEEK_END)
+        return file.read(1) == b"\n"

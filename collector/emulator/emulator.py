@@ -77,7 +77,8 @@ class Emulator:
         """Return when both ports listen; raises CollectorError if that can't be."""
         self._thread.start()
         try:
-            self._call(self._start())
+            # A lake with many rows is read first: that takes as long as it takes.
+            self._call(self._start(), None)
         except BaseException:
             self.stop()
             raise
@@ -125,9 +126,11 @@ class Emulator:
         self._loop.run_until_complete(self._loop.shutdown_default_executor())
         self._loop.close()
 
-    def _call(self, work: Coroutine[Any, Any, _Result]) -> _Result:
+    def _call(
+        self, work: Coroutine[Any, Any, _Result], timeout: float | None = CALL_MAX_S
+    ) -> _Result:
         """Run a coroutine in the emulator's loop and wait for it."""
-        return asyncio.run_coroutine_threadsafe(work, self._loop).result(CALL_MAX_S)
+        return asyncio.run_coroutine_threadsafe(work, self._loop).result(timeout)
 
     async def _start(self) -> None:
         options = self._options

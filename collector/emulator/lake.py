@@ -18,6 +18,7 @@ from google.protobuf.descriptor_pb2 import DescriptorProto
 from google.protobuf.message import DecodeError
 
 from collector.emulator.columns import Column, from_arrow, from_descriptor, from_folder, misfit
+from collector.emulator.options import OptionsError
 from collector.emulator.rows import RowReader, narrow
 from collector.emulator.wire import Refusal
 from collector.errors import CollectorError
@@ -132,7 +133,8 @@ class Lake:
                 name = ".".join(log.parent.relative_to(root).parts)
                 self.tables[name] = self._table(name, None)
         for name, folder in (folders or {}).items():
-            self._check(name)
+            if not _is_name(name):
+                raise OptionsError(f"{name!r} is no table", "Write catalog.schema.table.")
             self.tables[name] = self._table(name, from_folder(folder))
 
     def table(self, name: str, descriptor: bytes) -> Table:
@@ -142,19 +144,14 @@ class Lake:
             if table is None:
                 if not self._open_any:
                     raise Refusal("NOT_FOUND", f"Table {name} does not exist")
-                self._check(name)
+                if not _is_name(name):
+                    raise Refusal("INVALID_ARGUMENT", f"{name!r} is not catalog.schema.table")
                 try:
                     columns = from_descriptor(_build(descriptor, ()).descriptor)
                 except ValueError as error:
                     raise Refusal("INVALID_ARGUMENT", str(error)) from error
                 table = self.tables[name] = self._table(name, columns)
             return table
-
-    def _check(self, name: str) -> None:
-        """A table's name becomes a path: only names that the service takes."""
-        parts = name.split(".")
-        if len(parts) != 3 or not all(map(_NAME.fullmatch, parts)):
-            raise Refusal("INVALID_ARGUMENT", f"{name!r} is not catalog.schema.table")
 
     def _table(self, name: str, columns: tuple[Column, ...] | None) -> Table:
         """A table that lies in the lake or is made; `columns` are those that it should have."""
@@ -172,6 +169,12 @@ class Lake:
                 "Move the folder away, or give the lake another place.",
             )
         return Table(name, delta, columns or lying)
+
+
+def _is_name(name: str) -> bool:
+    """Whether it is a name that the service takes: it becomes a path."""
+    parts = name.split(".")
+    return len(parts) == 3 and all(map(_NAME.fullmatch, parts))
 
 
 def _build(descriptor: bytes, not_null: Sequence[str]) -> RowReader:
