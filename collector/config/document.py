@@ -42,6 +42,7 @@ _WORDS: Final[dict[str, bool | None]] = {
 class Document:
     """What one file holds: its values, the line of each place, and what is wrong.
 
+    `broken` means that it could not be read to its end: what seems missing may be there.
     `unexpanded` says why a text could not be expanded. It is no problem yet: the value may come
     from elsewhere.
     """
@@ -51,6 +52,7 @@ class Document:
     lines: dict[Place, int] = field(default_factory=dict)
     problems: list[Problem] = field(default_factory=list)
     unexpanded: dict[Place, str] = field(default_factory=dict)
+    broken: bool = False
 
     def line(self, place: Place) -> int:
         """The line of a place; of what encloses it when the place itself is not in the file."""
@@ -71,10 +73,10 @@ def key_of(place: Place) -> str:
 
 def read(file: Path, expand: Callable[[str], str]) -> Document:
     """Read a file; `expand` is called with each text value and may raise ValueError."""
-    document = Document(file)
+    document = Document(file, broken=True)
     try:
-        raw = _content(file)
-        _Composer(document, expand, raw).compose()
+        _Composer(document, expand, _content(file)).compose()
+        document.broken = False
     except OSError as error:
         document.report((), f"can't be read: {error.strerror or error}")
     except ValueError as error:

@@ -33,18 +33,28 @@ _SECRETS: Final = (
     ("mqtt", "password", "mqtt_password"),
     ("zerobus", "client_secret", "client_secret"),
 )
+_TEXTS: Final = {
+    "missing": "is missing",
+    "string_type": "must be text",
+    "mapping_type": "must be a mapping of keys to values",
+    "dict_type": "must be a mapping of keys to values",
+    "string_pattern_mismatch": "must be a name of lower-case letters, digits and hyphens",
+}
 _Any = TypeVar("_Any", bound=Section)
 
 
-def load(path: Path, environment: Mapping[str, str] | None = None) -> Config:
+def load(
+    path: Path, environment: Mapping[str, str] | None = None, machine_id: Path = MACHINE_ID
+) -> Config:
     """Read `stations.yaml`; raises `ConfigError` with every problem that the file has."""
-    return _Loading(path, os.environ if environment is None else environment).run()
+    return _Loading(path, os.environ if environment is None else environment, machine_id).run()
 
 
 class _Loading:
     """One reading of one file; collects problems in its document and warnings."""
 
-    def __init__(self, path: Path, variables: Mapping[str, str]) -> None:
+    def __init__(self, path: Path, variables: Mapping[str, str], machine_id: Path) -> None:
+        self._machine_id = machine_id
         self._folder = path.absolute().parent
         dotenv, problems = read_dotenv(self._folder / ".env")
         self._variables = {**dotenv, **variables}
@@ -53,6 +63,8 @@ class _Loading:
         self._document.problems.extend(problems)
 
     def run(self) -> Config:
+        if self._document.broken:
+            raise ConfigError(self._document.problems)
         top = self._mapping(self._document.values, ())
         self._refuse_unknown(top, (), _TOP)
         sections = {name: self._mapping(top.pop(name, None), (name,)) for name in _SECTIONS}
@@ -74,7 +86,7 @@ class _Loading:
         if mqtt:
             self._warn_about_plaintext(mqtt)
         if self._document.problems or not (mqtt and zerobus and spool and box):
-            raise ConfigError(sorted(self._document.problems, key=lambda one: one.line))
+            raise ConfigError(sorted(self._document.problems, key=lambda one: (one.file, one.line)))
         return Config(
             path=self._document.file,
             gateway=box.gateway,
@@ -120,11 +132,11 @@ class _Loading:
 
     def _fill_names(self, top: dict[str, Any], sections: dict[str, dict[str, Any]]) -> None:
         host = socket.gethostname()
-        name = box_name(host, MACHINE_ID)
+        name = box_name(host, self._machine_id)
         if name is None and not ("gateway" in top and "client_id" in sections["mqtt"]):
             self._warnings.append(
-                f"{MACHINE_ID} gives no machine id: gateway and mqtt.client_id come from the host"
-                f" name {host} alone; set both, two boxes must never share them"
+                f"{self._machine_id} gives no machine id: gateway and mqtt.client_id come from"
+                f" the host name {host} alone; set both, two boxes must never share them"
             )
         top.setdefault("gateway", name or host)
         sections["mqtt"].setdefault("client_id", name or host)
@@ -161,10 +173,13 @@ class _Loading:
         if any(place[: len(inner)] == inner for inner in self._document.unexpanded):
             return
         cause = fault.get("ctx", {}).get("error")
-        text = str(cause) if isinstance(cause, ValueError) else fault["msg"]
-        if fault["type"] == "missing":
-            text = "is missing"
-        self._document.report(place, text.replace("Input should be", "must be"))
+        text = str(cause) if isinstance(cause, ValueError) else _TEXTS.get(fault["type"])
+        hint = "a filter that starts with # must be quoted" if place[-1:] == ("topic",) else ""
+        self._document.report(
+            place,
+            text or fault["msg"].replace("Input should be", "must be"),
+            hint if fault["type"] == "missing" else "",
+        )
 
     def _stations(self, entries: dict[str, Any]) -> list[Station]:
         if not entries:

@@ -64,7 +64,7 @@ def parse_size(text: str) -> int:
 
 
 def format_duration(seconds: float) -> str:
-    """The shortest text that `parse_duration` reads as the same duration.
+    """A short text that `parse_duration` reads as the same duration.
 
     >>> format_duration(0.1), format_duration(90.0), format_duration(604800.0)
     ('100ms', '90s', '7d')
@@ -77,12 +77,12 @@ def format_duration(seconds: float) -> str:
 
 
 def format_size(size: int) -> str:
-    """The shortest text that `parse_size` reads as the same size.
+    """A short text that `parse_size` reads as the same size.
 
     >>> format_size(1048576), format_size(1000), format_size(0)
-    ('1MiB', '1000B', '0B')
+    ('1MiB', '1kB', '0B')
     """
-    for unit in ("TiB", "GiB", "MiB", "KiB"):
+    for unit in ("TiB", "GiB", "MiB", "KiB", "TB", "GB", "MB", "kB"):
         if size and size % SIZE_UNITS[unit] == 0:
             return f"{size // SIZE_UNITS[unit]}{unit}"
     return f"{size}B"
