@@ -27,8 +27,10 @@ _TICK_S: Final = 1.0
 _BEAT_WITHIN_S: Final = 30.0
 
 
-def run(config: Config) -> NoReturn:
+def run(config: Config, line_type: type[Line] = Line) -> NoReturn:
     """Run the collector in the foreground until SIGTERM or SIGINT; ends the process.
+
+    `line_type` lets the tests of a harness run a line that is wrong on purpose.
 
     Raises:
         ConfigError: before anything is opened.
@@ -37,13 +39,13 @@ def run(config: Config) -> NoReturn:
     faulthandler.enable()
     faulthandler.register(signal.SIGUSR1, all_threads=True)
     os.umask(0o077)
-    _Daemon(config).run()
+    _Daemon(config, line_type).run()
 
 
 class _Daemon:
     """One run of the process."""
 
-    def __init__(self, config: Config) -> None:
+    def __init__(self, config: Config, line_type: type[Line]) -> None:
         self._signalled = threading.Event()
         self._dead_thread = False
         self._stopped = False
@@ -52,7 +54,7 @@ class _Daemon:
             signal.signal(number, self._on_signal)
         for warning in config.warnings:
             _log.warning("%s", warning)
-        self._line = Line(plan(config))
+        self._line = line_type(plan(config))
         self._status = status.StatusFile(config.runtime_dir)
         self._snapshots = Snapshots(self._line)
 
