@@ -17,11 +17,14 @@ from collector.mapping.coerce import REAL, WHOLE, coercion
 from collector.mapping.sources import is_index
 from collector.tables import Column, DeltaType
 
+Refused: Final = ValidationError
+
 Values = tuple[dict[str, Any], dict[str, Any] | None, set[str]]
 """The values by column (None where there is none), the keys without a column, and noise."""
 
 _EXACT: Final = 2.0**53
 _CHOICES_MAX: Final = 8
+OBJECT: Final = ord("{")
 _BLANKS: Final = b" \t\r\n"
 
 
@@ -35,7 +38,12 @@ class Field:
 
 
 class FastJson:
-    """Reads a payload whose records are objects; built once per station."""
+    """Reads a payload whose records are objects; built once per station.
+
+    `one` gives the values of a single object or raises `Refused`, without the checks of `read`: for
+    a payload of at most `SHORT_MAX` bytes which, if it has unknown keys, is not `is_doubtful`. It
+    is None where that would not do.
+    """
 
     def __init__(self, fields: Sequence[Field]) -> None:
         record = core_schema.model_fields_schema(
@@ -44,26 +52,32 @@ class FastJson:
         self._one = SchemaValidator(record).validate_json
         self._many = SchemaValidator(core_schema.list_schema(record)).validate_json
         # Where parts of the payload are passed over, only a look at the bytes finds a NaN in them.
-        self._suspicious = any(
-            len(field.path) > 1 or _passes(field.column.delta) for field in fields
-        )
+        self._passes = any(len(field.path) > 1 or _passes(field.column.delta) for field in fields)
+        self.one: Callable[[bytes], Values] | None = None if self._passes else self._one
 
     def read(self, payload: bytes) -> Sequence[Values] | None:
         """The values of each record, or None when it takes a closer look."""
         if is_too_deep(payload):
             return None
+        records: Sequence[Values]
         try:
-            if payload.lstrip(_BLANKS).startswith(b"["):
-                records: Sequence[Values] = self._many(payload)
+            # Most payloads begin with their bracket.
+            if payload[0] == OBJECT or not payload.lstrip(_BLANKS).startswith(b"["):
+                record = self._one(payload)
+                records, passed = (record,), bool(record[1])
             else:
-                records = (self._one(payload),)
+                records = self._many(payload)
+                passed = any(unknown for _, unknown, _ in records)
         except ValidationError:
             return None
-        if (self._suspicious or _has_extras(records)) and (
-            b"NaN" in payload or b"Infinity" in payload
-        ):
+        if (passed or self._passes) and is_doubtful(payload):
             return None
         return records
+
+
+def is_doubtful(payload: bytes) -> bool:
+    """Whether the payload may hold numbers that the core reads and JSON does not know."""
+    return b"NaN" in payload or b"Infinity" in payload
 
 
 def can_read(paths: Iterable[tuple[str, ...]]) -> bool:
@@ -138,7 +152,3 @@ def _second(delta: DeltaType) -> Callable[[Any], Any]:
 def _passes(delta: DeltaType | None) -> bool:
     """Whether a type ignores a part of its value."""
     return delta is not None and (delta.name == "STRUCT" or _passes(delta.element))
-
-
-def _has_extras(records: Sequence[Values]) -> bool:
-    return any(extras for _, extras, _ in records)
