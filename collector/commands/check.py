@@ -1,0 +1,120 @@
+"""`collector check`: says all that is wrong with a configuration, and what it means."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from collector.commands._options import config_option
+from collector.commands._output import echo_columns, echo_json, json_option
+from collector.errors import ConfigError, Problem
+
+if TYPE_CHECKING:
+    from collector.config import Config
+    from collector.daemon import Plan
+
+
+@click.command(epilog="Exit codes: 0 nothing is wrong, 2 usage, 78 the configuration has mistakes.")
+@config_option
+@json_option
+def command(config: Path, as_json: bool) -> None:
+    """Check configuration and tables, and print the compiled routes.
+
+    Nothing is connected to and nothing is written. Every mistake is reported, with file and line.
+
+    Example: collector check --config /etc/collector/stations.yaml
+    """
+    from collector.daemon import plan
+
+    try:
+        compiled = plan(_load(config))
+    except ConfigError as error:
+        if as_json:
+            echo_json({"problems": [_problem(problem) for problem in error.problems]})
+            raise click.exceptions.Exit(error.exit_code) from error
+        raise
+    routes = _routes(compiled)
+    warnings = [*compiled.config.warnings, *_overlaps(compiled)]
+    if as_json:
+        echo_json({"gateway": compiled.config.gateway, "stations": routes, "warnings": warnings})
+        return
+    _show(routes)
+    for warning in warnings:
+        click.echo(f"warning: {warning}", err=True)
+    click.echo(f"{config}: {len(routes)} stations, nothing is wrong", err=True)
+
+
+def _load(file: Path) -> "Config":
+    """Read the file; when it has mistakes, those of the schemas beside it are added to them."""
+    from collector.config import load
+    from collector.tables import FILE_NAME, load_schemas
+
+    try:
+        return load(file)
+    except ConfigError as error:
+        folders = sorted(path.parent for path in (file.parent / "tables").glob(f"*/{FILE_NAME}"))
+        try:
+            load_schemas(folders)
+        except ConfigError as more:
+            raise ConfigError(error.problems + more.problems) from more
+        raise
+
+
+def _routes(plan: "Plan") -> list[dict[str, Any]]:
+    from collector.router import parse_filter
+
+    return [
+        {
+            "station": station.name,
+            "filters": list(station.topics),
+            "table": station.table,
+            "format": station.format,
+            "captures": sorted({n for t in station.topics for n, _ in parse_filter(t).captures}),
+            "columns": [
+                {"name": column.name, "type": str(column.delta), "nullable": column.nullable}
+                for column in mapping.schema.columns
+            ],
+        }
+        for station, mapping in zip(plan.config.stations, plan.mappings, strict=True)
+    ]
+
+
+def _overlaps(plan: "Plan") -> list[str]:
+    """What a broker without subscription identifiers may send twice."""
+    return [
+        f"filters {one} and {other} overlap: under MQTT 3.1.1 some brokers send such messages twice"
+        for one, other in plan.router.overlapping()
+    ]
+
+
+def _show(routes: list[dict[str, Any]]) -> None:
+    rows: list[tuple[str, ...]] = [("STATION", "FILTER", "TABLE", "CAPTURES")]
+    for route in routes:
+        captures = ", ".join(route["captures"]) or "-"
+        for number, text in enumerate(route["filters"]):
+            first = (route["station"], text, route["table"], captures)
+            rows.append(first if number == 0 else ("", text, "", ""))
+    echo_columns(rows)
+    click.echo()
+    columns: list[tuple[str, ...]] = [("STATION", "COLUMN", "TYPE", "")]
+    for route in routes:
+        columns += [
+            (
+                route["station"] if number == 0 else "",
+                column["name"],
+                column["type"],
+                "" if column["nullable"] else "NOT NULL",
+            )
+            for number, column in enumerate(route["columns"])
+        ]
+    echo_columns(columns)
+
+
+def _problem(problem: Problem) -> dict[str, Any]:
+    return {
+        "file": str(problem.file),
+        "line": problem.line,
+        "key": problem.key,
+        "text": problem.text,
+        "hint": problem.hint,
+    }
