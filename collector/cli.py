@@ -46,7 +46,8 @@ def collector() -> None:
 def main() -> NoReturn:
     """Run a command; errors that are ours end with their message and their exit code."""
     try:
-        collector.main(standalone_mode=False)
+        # What is not standalone gives the exit code of `ctx.exit` back instead of ending.
+        code = collector.main(standalone_mode=False)
     except click.ClickException as error:
         error.show()
         sys.exit(error.exit_code)
@@ -55,7 +56,7 @@ def main() -> NoReturn:
     except CollectorError as error:
         click.echo(f"collector: {error}", err=True)
         sys.exit(error.exit_code)
-    sys.exit(0)
+    sys.exit(code if isinstance(code, int) else 0)
 
 
 if __name__ == "__main__":

@@ -18,7 +18,13 @@ _QUERY: Final = (
 )
 
 
-class _Duration(click.ParamType):  # type: ignore[type-arg] - Generic since click 8.2 only.
+if TYPE_CHECKING:
+    _ParamType = click.ParamType[float]
+else:
+    _ParamType = click.ParamType  # Generic since click 8.2 only.
+
+
+class _Duration(_ParamType):
     """A duration as in `stations.yaml`."""
 
     name = "duration"

@@ -101,5 +101,4 @@ def _show(outcomes: list[dict[str, Any]]) -> None:
             click.echo(f"  record  {record}")
         for fault in outcome["faults"]:
             where = "" if fault["position"] is None else f"record {fault['position']}: "
-            field = f"{fault['field']}: " if fault["field"] else ""
-            click.echo(printable(f"  fault   {fault['kind']}: {where}{field}{fault['reason']}"))
+            click.echo(printable(f"  fault   {fault['kind']}: {where}{fault['reason']}"))

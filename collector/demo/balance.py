@@ -13,6 +13,7 @@ from collector.demo.sensors import NUMBER, TABLES
 from collector.errors import CollectorError
 from collector.spool import SpoolReader
 from collector.spool.figures import holds, read_figures
+from collector.spool.reader import Damaged
 from collector.tables import Schema
 
 _READ_AT_ONCE: Final = 64
@@ -105,10 +106,9 @@ def _spooled(spool: Path, name: str) -> set[int]:
     while batches := list(reader.batches(name, after, _READ_AT_ONCE)):
         after = batches[-1].id
         for batch in batches:
-            schema = Schema.from_stored(reader.schema(batch.fingerprint))  # type: ignore[union-attr]
-            numbers |= {
-                getattr(schema.message.FromString(record), NUMBER)
-                for record in batch.records  # type: ignore[union-attr]
-            }
+            if isinstance(batch, Damaged):
+                continue
+            decode = Schema.from_stored(reader.schema(batch.fingerprint)).message.FromString
+            numbers |= {getattr(decode(record), NUMBER) for record in batch.records}
     reader.close()
     return numbers

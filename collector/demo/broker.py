@@ -1,7 +1,7 @@
 """The embedded broker, for a demonstration without mosquitto.
 
-`python -m collector.demo.broker PORT`. amqtt speaks MQTT 3.1.1 only and carries about 1,000 messages
-a second. Nothing of it is on disk: good enough to look at, and for nothing else.
+`python -m collector.demo.broker PORT`. amqtt speaks MQTT 3.1.1 only and carries about 1,000
+messages a second. Nothing of it is on disk: good enough to look at, and for nothing else.
 """
 
 import asyncio
