@@ -89,7 +89,7 @@ def command(seconds: float | None, rate: float, outage: float, lake: Path, embed
         lake=lake.absolute(), seconds=seconds, rate=rate, outage_s=outage, embedded=embedded
     )
     with Demo(options, make_view()) as demo:
-        click.echo(f"logs and spool of this run: {demo.folder}", err=True)
+        click.echo(f"broker: {demo.broker}; logs and spool: {demo.folder}", err=True)
         balance = demo.run()
     _show(balance, lake)
     if balance.holds and not balance.spooled:

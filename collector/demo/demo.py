@@ -42,6 +42,7 @@ gateway: demo
 mqtt:
   url: mqtt://127.0.0.1:{port}
   client_id: demo
+  protocol: "{protocol}"
 zerobus:
   endpoint: {endpoint}
   workspace_url: {workspace_url}
@@ -77,7 +78,8 @@ class Demo:
         self._workspace_url = ""
         self._port = 0
         self._outage_until = 0.0
-        self.broker = ""
+        self._mosquitto = None if options.embedded else find_mosquitto()
+        self.broker = self._mosquitto or "an embedded one (amqtt, MQTT 3.1.1)"
 
     def __enter__(self) -> Self:
         for number in (signal.SIGINT, signal.SIGTERM):
@@ -112,9 +114,7 @@ class Demo:
     # -- starting ------------------------------------------------------------------------------
 
     def _start_parts(self) -> None:
-        mosquitto = None if self._options.embedded else find_mosquitto()
-        self.broker = mosquitto or "amqtt (embedded, MQTT 3.1.1)"
-        broker, self._port = start_broker(mosquitto, self.folder)
+        broker, self._port = start_broker(self._mosquitto, self.folder)
         self._parts.append(broker)
         zerobus, endpoint, self._workspace_url = start_zerobus(self._options.lake, self.folder)
         self._parts.append(zerobus)
@@ -125,7 +125,15 @@ class Demo:
         self._wait_for_grants(daemon)
 
     def _write_config(self, endpoint: str) -> Path:
-        text = _CONFIG.format(port=self._port, endpoint=endpoint, workspace_url=self._workspace_url)
+        # amqtt takes the properties of an MQTT 5 CONNECT for a long client id, and waits for the
+        # rest of it instead of answering that it does not know 5.
+        protocol = "auto" if self._mosquitto else "3.1.1"
+        text = _CONFIG.format(
+            port=self._port,
+            protocol=protocol,
+            endpoint=endpoint,
+            workspace_url=self._workspace_url,
+        )
         for name, table in TABLES.items():
             text += f"  {name}: {{topic: sensors/{name}/+, table: {table}}}\n"
             folder = self.folder / "tables" / name
