@@ -270,7 +270,7 @@ def _hint(reason: str, table: str) -> str:
     """Say what an operator can do about a refused open; the text is a guess, the hold is not."""
     words = reason.lower()
     cases: list[tuple[tuple[str, ...], str]] = [
-        (("token", "unauthenticated", "oauth", "401"),
+        (("token", "credentials", "unauthenticated", "oauth", "401"),
          "check zerobus.client_id, zerobus.client_secret and zerobus.workspace_url"),
         (("permission", "denied", "403", "4024"),
          f"grant USE CATALOG, USE SCHEMA, and SELECT and MODIFY on {table} itself"),

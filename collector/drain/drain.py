@@ -105,6 +105,7 @@ class Drain(threading.Thread):
         finally:
             self._take_acks(ledger, stream.close())
             self.state.suspects = len(self._refusals.suspects)
+            self.state.in_flight_bytes = 0
         if ended is not None:
             self.state.ends[ended.end.value] += 1
             self._refusals.settle(ended, ledger)
@@ -115,11 +116,13 @@ class Drain(threading.Thread):
         self._window.reopened()
         jitter = random.uniform(0.9, 1.1)  # noqa: S311 - tables shall not rotate together.
         rotate_at = stream.opened_at + self._options.rotate_after * jitter
-        now = idle_since = gathered_at = time.monotonic()
-        while not self._drains.stopping and now < rotate_at and not self._refusals.suspects.ripe():
+        idle_since = gathered_at = time.monotonic()
+        while True:
             self._take_acks(ledger, stream.acks())
-            call = self._next_call(ledger, fingerprint)
             now = time.monotonic()
+            if self._drains.stopping or now >= rotate_at or self._refusals.suspects.ripe():
+                break
+            call = self._next_call(ledger, fingerprint)
             if call is not None and (now >= gathered_at or self._front.has_more_than(call)):
                 self._front.take(call)
                 self._ingest(stream, ledger, call)
@@ -132,7 +135,6 @@ class Drain(threading.Thread):
                 break  # What waits has another schema; or nothing has waited for long.
             else:
                 self._pause(min(rotate_at, idle_since + self._options.idle_after) - now)
-            now = time.monotonic()
         self._await_acks(stream, ledger)
 
     def _next_call(self, ledger: Ledger, fingerprint: bytes) -> Call | None:

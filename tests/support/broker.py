@@ -9,7 +9,6 @@ PLAIN = """
 persistence true
 persistence_location {folder}/
 autosave_interval 1
-autosave_on_changes true
 max_queued_messages 0
 max_inflight_messages {inflight}
 allow_anonymous true

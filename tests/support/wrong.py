@@ -19,9 +19,10 @@ from collector.intake import Intake
 class AcknowledgesFirst(Intake):
     """PUBACKs before the commit: a crash between the two loses what was acknowledged."""
 
-    def _commit(self):
+    def _take(self, messages):
+        super()._take(messages)
         self._acknowledge()
-        super()._commit()
+        self._pending.packet_ids.clear()
 
 
 class HonoursOldStreams(Drain):
