@@ -101,6 +101,9 @@ class Demo:
             if not publisher.wait(_PUBACK_S):
                 raise CollectorError(f"the broker left {publisher.waiting} messages without answer")
             publisher.close()
+            if self._outage_until > time.monotonic():
+                # Ended early, by a signal.
+                self._set_outage(0.0)
             self._drain(publisher.acknowledged)
         for part in reversed(self._parts):
             part.stop()
@@ -165,7 +168,7 @@ class Demo:
                 break
             sensors.tick()
             if now >= outage_at:
-                self._begin_outage(now)
+                self._set_outage(self._options.outage_s)
                 outage_at = float("inf")
             if now - shown >= self._view.every_s:
                 shown = now
@@ -175,11 +178,10 @@ class Demo:
     def _drain(self, published: int) -> None:
         """Wait until everything that was published went through, or for so long in vain."""
         now = time.monotonic()
-        outage_left = max(0.0, self._outage_until - now)
-        deadline = now + _DRAIN_S + outage_left + min(self._options.outage_s, _BACKOFF_MAX_S)
+        # After an outage the drain's next try may be as far away as the outage was long.
+        deadline = now + _DRAIN_S + min(self._options.outage_s, _BACKOFF_MAX_S)
         while now < deadline:
-            note = self._outage_note(now) or "publishing has ended: draining"
-            snapshot = self._show(now - self._started, note)
+            snapshot = self._show(now - self._started, "publishing has ended: draining")
             backlog = sum(table.get("spooled", 0) for table in snapshot["tables"].values())
             if snapshot["messages"].get("received", 0) >= published and not backlog:
                 return
@@ -203,18 +205,19 @@ class Demo:
             return started + _OUTAGE_FIRST_S
         return started + (options.seconds - options.outage_s) / 2
 
-    def _begin_outage(self, now: float) -> None:
-        """Take Zerobus away, by the fault plan of the emulator."""
-        fault = {"fault": "refuse_connections", "for_seconds": self._options.outage_s}
+    def _set_outage(self, seconds: float) -> None:
+        """Take Zerobus away for so long, by the fault plan of the emulator; 0 gives it back."""
+        fault = {"fault": "refuse_connections", "for_seconds": seconds}
+        plan = {"faults": [fault] if seconds else []}
         connection = http.client.HTTPConnection(urlsplit(self._workspace_url).netloc, timeout=10)
         try:
-            connection.request("PUT", "/faults", json.dumps({"faults": [fault]}))
+            connection.request("PUT", "/faults", json.dumps(plan))
             answer = connection.getresponse()
             if answer.status != http.HTTPStatus.OK:
                 raise CollectorError(f"the fault plan was refused: {answer.read().decode()}")
         finally:
             connection.close()
-        self._outage_until = now + self._options.outage_s
+        self._outage_until = time.monotonic() + seconds
 
     def _outage_note(self, now: float) -> str:
         left = self._outage_until - now

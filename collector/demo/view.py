@@ -12,7 +12,7 @@ from collector.errors import CollectorError
 from collector.status import format_age
 
 _HEADINGS: Final = (
-    "station", "received", "spooled", "delivered", "dead letters", "backlog", "rate/s", "oldest",
+    "station", "received", "spooled", "delivered", "dead\nletters", "backlog", "rate/s", "oldest",
 )  # fmt: skip
 
 
@@ -120,9 +120,11 @@ class _Live(View):
         self._live.__exit__(kind, value, trace)
 
     def show(self, seconds: float, lines: list[StationLine], note: str) -> None:
-        from rich.table import Table  # noqa: PLC0415 - Only this view needs it.
+        from rich import box  # noqa: PLC0415 - Only this view needs it.
+        from rich.table import Table  # noqa: PLC0415 - The same.
 
-        table = Table(title=f"{seconds:.0f} s", caption=note or "Ctrl-C ends it")
+        caption = note or "Ctrl-C ends it"
+        table = Table(title=f"{seconds:.0f} s", caption=caption, box=box.SIMPLE, pad_edge=False)
         for number, heading in enumerate(_HEADINGS):
             table.add_column(heading, justify="right" if number else "left")
         for line in lines:
