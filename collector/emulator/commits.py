@@ -119,7 +119,7 @@ class Committer:
     async def _run(self) -> None:
         """Commit for ever."""
         loop = asyncio.get_running_loop()
-        started = 0.0
+        started = float("-inf")
         while True:
             await self._wake.wait()
             due = max(started + self._interval, loop.time() + min(GATHER_S, self._interval))
@@ -154,7 +154,9 @@ class Committer:
 async def sleep_unless(event: asyncio.Event, seconds: float) -> None:
     """Sleep, unless an event is set or becomes so."""
     with contextlib.suppress(TimeoutError):
-        await asyncio.wait_for(event.wait(), max(seconds, 0))
+        # Not wait_for: in Python 3.11 that swallows a cancellation when the event comes with it.
+        async with asyncio.timeout(max(seconds, 0)):
+            await event.wait()
 
 
 def check_range(reader: RowReader, rows: Sequence[Any], table: Table) -> None:

@@ -6,6 +6,7 @@ each fault.
 """
 
 import asyncio
+import contextlib
 import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
@@ -137,10 +138,9 @@ class Plan:
         """Return when the plan was replaced, or when one of its faults ended by itself."""
         changed = self._changed
         left = min((fault.left() for fault in self._faults if fault.live()), default=float("inf"))
-        try:
-            await asyncio.wait_for(changed.wait(), None if left == float("inf") else left)
-        except TimeoutError:
-            return
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(None if left == float("inf") else left):
+                await changed.wait()
 
     def as_json(self) -> dict[str, Any]:
         """The plan as `GET /faults` shows it."""

@@ -118,8 +118,6 @@ class Zerobus:
 
     async def _ephemeral_stream(self, _requests: Any, context: Any) -> None:
         """One RPC: open, serve, and say how it ended."""
-        # The SDK waits for the headers before it sends its open.
-        await context.send_initial_metadata(())
         counts, status = None, "CANCELLED"
         try:
             name, descriptor = await self._request(context)
@@ -147,7 +145,10 @@ class Zerobus:
         metadata = dict(context.invocation_metadata())
         why = self._tokens.refuses(str(metadata.get("authorization", "")))
         if why:
+            # In place of headers: after them the SDK might find its open cut off, not refused.
             raise Refusal("UNAUTHENTICATED", f"Invalid token: {why}")
+        # The SDK waits for the headers before it sends its open.
+        await context.send_initial_metadata(())
         raw = await context.read()
         request = self._wire.request() if raw is EOF else self._wire.request.FromString(raw)
         if request.WhichOneof("payload") != "create_stream":

@@ -119,7 +119,8 @@ class Stream:
         """Take nothing more, acknowledge what was taken without delay, and end."""
         self._stopping.set()
         with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(self._settle(), STOP_S)
+            async with asyncio.timeout(STOP_S):
+                await self._settle()
         self.end(Refusal("UNAVAILABLE", "The emulator is stopping"))
 
     def _age_out(self, fault: Fault) -> None:
