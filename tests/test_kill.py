@@ -65,21 +65,31 @@ class Load(threading.Thread):
         assert self.error is None, self.error
 
 
-def run_rounds(line, rounds, seed, *, restarts=True, aborts=True):
-    """Kill the daemon `rounds` times under load and compare what came out with what went in."""
+def run_rounds(line, rounds, seed, *, kills=True, restarts=True, ends=True):
+    """Kill the daemon `rounds` times under load and compare what came out with what went in.
+
+    `ends`: streams are aborted, and the local Zerobus is killed as well; `restarts`: the broker is
+    restarted.
+    """
     dice = random.Random(seed)
     load = Load(line.publisher())
     load.start()
     stream_ends = broker_restarts = 0
     for number in range(rounds):
-        if aborts and number % 3 == 1:
+        if ends and number % 3 == 1:
             fault = {"fault": "abort", "after": dice.randint(1, 20), "count": dice.randint(1, 3)}
             line.zerobus.faults({"faults": [fault]})
             stream_ends += 3
         time.sleep(dice.uniform(0.05, 0.8))
+        if ends and number % 5 == 3:
+            line.zerobus.kill()
+            line.zerobus.start()
+            stream_ends += 2
         if restarts and number % 8 == 5:
             line.broker.restart(signal.SIGTERM)
             broker_restarts += 1
+        if not kills:
+            continue
         line.daemon.kill()
         if dice.random() < 0.8:
             line.start_daemon()
@@ -157,12 +167,11 @@ def test_two_hundred_kills_lose_nothing(line_folder):
 
 def test_the_harness_finds_a_puback_before_the_commit(line_folder):
     with Line(line_folder, main=(WRONG, "acknowledges-first")) as line:
-        outcome = run_rounds(line, 8, 1, restarts=False, aborts=False)
+        outcome = run_rounds(line, 8, 1, restarts=False, ends=False)
         assert outcome.lost
 
 
 def test_the_harness_finds_an_old_streams_acknowledgment_that_is_honoured(line_folder):
     with Line(line_folder, main=(WRONG, "honours-old-streams")) as line:
-        line.zerobus.faults({"faults": [{"fault": "abort", "after": 4}]})
-        outcome = run_rounds(line, 6, 1, restarts=False, aborts=False)
+        outcome = run_rounds(line, 40, 1, kills=False, restarts=False)
         assert outcome.lost

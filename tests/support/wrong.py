@@ -5,7 +5,6 @@ They are what the harness of `test_kill.py` must catch, and what decision 12 is 
 
 import os
 import sys
-from collections import deque
 from pathlib import Path
 
 from collector import logs
@@ -28,17 +27,18 @@ class AcknowledgesFirst(Intake):
 class HonoursOldStreams(Drain):
     """Looks an old stream's acknowledgments up in the ledger of the next one."""
 
+    _old = _seen = None
+
     def _use_one_stream(self, first):
-        self._old = deque(getattr(self, "_seen", ()))
-        self._seen = deque()
+        self._old, self._seen = self._seen, None
         super()._use_one_stream(first)
 
     def _take_acks(self, ledger, acks):
-        self._seen.extend(acks)
-        # A call is in flight under the offset that the old stream had acknowledged.
-        while self._old and len(ledger):
-            super()._take_acks(ledger, [self._old.popleft()])
-        super()._take_acks(ledger, acks)
+        if acks:
+            self._seen = acks[-1]
+        # Offsets count from 0 on every stream: this one has calls under the old stream's numbers.
+        late = [self._old] if self._old is not None and len(ledger) else []
+        super()._take_acks(ledger, late + acks)
 
 
 class WrongDrains(Drains):
