@@ -900,8 +900,8 @@ MODELS = {"": Box, "mqtt": Mqtt, "zerobus": Zerobus, "spool": SpoolLimits, "stat
 def test_the_sample_runs_as_it_is():
     config = load(REPO / "stations.yaml", {})
     assert config.mqtt.url == "mqtt://localhost:1883"
-    assert config.zerobus.endpoint == "http://127.0.0.1:50051"
-    assert config.zerobus.workspace_url == "http://127.0.0.1:50052"
+    assert config.zerobus.endpoint == "http://127.0.0.1:15051"
+    assert config.zerobus.workspace_url == "http://127.0.0.1:15052"
     assert [(one.name, one.topics, one.table) for one in config.stations] == [
         ("station_one", ("sensors/station_one/+",), "main.iot.station_one"),
         ("station_two", ("sensors/station_two/+",), "main.iot.station_two"),
