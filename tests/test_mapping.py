@@ -151,6 +151,10 @@ NUMBERS = [
     *[(name, f'"{top + 1}"', RANGE) for name, top in MAX.items()],
     ("i", "1e400", RANGE),
     ("i", "1e99999999999999999999999", RANGE),
+    # Not even for a moment are these made into integers of a billion digits.
+    ("i", '"1e999999999"', RANGE),
+    ("s", "1e999999999", BAD),
+    ("i", "1e999999999", RANGE),
     ("i", "9" * 4000, RANGE),
     ("i", '"1e99999999999999999999999"', RANGE),
     ("i", '"' + "9" * 5000 + '"', RANGE),
