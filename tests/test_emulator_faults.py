@@ -4,9 +4,11 @@ Every test sets the fault it is about, and most lift it again and see that all i
 """
 
 import json
+import re
 import time
 import urllib.error
 import urllib.request
+from pathlib import Path
 
 import pytest
 from support.waiting import wait_for
@@ -297,3 +299,11 @@ def test_a_bad_plan_over_http_is_answered_with_400_and_changes_nothing(emulator)
 def test_a_mistake_in_a_plan_is_named_with_its_place(fault, words):
     with pytest.raises(PlanError, match=r"faults\[1\]: .*" + words.replace("'", ".")):
         Emulator(EmulatorOptions(count_only=True, faults={"faults": [{"fault": "silence"}, fault]}))
+
+
+def test_every_fault_has_an_example_in_the_documents_that_is_a_plan():
+    from collector.emulator.faults import KINDS, parse_plan
+
+    text = (Path(__file__).parents[1] / "docs" / "emulator.md").read_text()
+    examples = [json.loads(one) for one in re.findall(r'`(\{"fault".*?\})`', text)]
+    assert {fault.kind for fault in parse_plan({"faults": examples})} == set(KINDS)

@@ -252,3 +252,12 @@ def test_stats_are_json_over_http(emulator):
 def test_options_that_contradict_each_other_are_refused(wrong):
     with pytest.raises(OptionsError):
         EmulatorOptions(**wrong)
+
+
+def test_the_largest_call_of_the_sdk_passes(emulator):
+    largest = 10_420_224
+    one = encoded([1], device="x" * 5_000_000)[0]
+    with stream(emulator) as opened:
+        opened.ingest_records_offset([one, encoded([2], device="x" * (largest - len(one) - 20))[0]])
+        opened.flush()
+    assert emulator.stats()["totals"]["records"] == 2
