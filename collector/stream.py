@@ -35,7 +35,7 @@ _OPENS_AT_A_TIME: Final = 8
 _HELD_OPENS_AT_A_TIME: Final = 2
 _OPEN_TIMEOUT_S: Final = 15.0
 _OPEN_TIMEOUT_MAX_S: Final = 60.0
-_CALLBACKS_KEPT_S: Final = 60.0
+_CLOSED_KEPT_S: Final = 60.0
 _REFUSED_PREFIX: Final = "Invalid argument:"
 
 
@@ -162,7 +162,7 @@ class Connections:
         self._connections: list[_Connection] = []
         self._opens = threading.BoundedSemaphore(_OPENS_AT_A_TIME)
         self._held_opens = threading.BoundedSemaphore(_HELD_OPENS_AT_A_TIME)
-        self._graveyard: deque[tuple[float, _Callback]] = deque()
+        self._graveyard: deque[tuple[float, _Callback, ZerobusStream]] = deque()
         if options.ca_file is not None:
             # The SDK knows no other way to a private CA.
             os.environ["SSL_CERT_FILE"] = str(options.ca_file)
@@ -204,7 +204,7 @@ class Connections:
                     connection.opening -= 1
             with self._lock:
                 connection.callbacks.append(callback)
-        return Stream(raw, callback, lambda: self._release(connection, callback))
+        return Stream(raw, callback, lambda: self._release(connection, callback, raw))
 
     def _stream_options(
         self, callback: _Callback, ack_timeout: float, tries: int
@@ -250,13 +250,14 @@ class Connections:
             if streams and any(c.last_ack > began for c in connection.callbacks):
                 connection.limit = min(connection.limit, streams)
 
-    def _release(self, connection: _Connection, callback: _Callback) -> None:
+    def _release(self, connection: _Connection, callback: _Callback, raw: ZerobusStream) -> None:
         now = time.monotonic()
         with self._lock:
             connection.callbacks.remove(callback)
-            # The SDK may call a callback after close: the object has to outlive it.
-            self._graveyard.append((now, callback))
-            while self._graveyard and now - self._graveyard[0][0] > _CALLBACKS_KEPT_S:
+            # The SDK may call back after close, and a stream that is dropped while it does can
+            # hang the process: both outlive the close for a while.
+            self._graveyard.append((now, callback, raw))
+            while self._graveyard and now - self._graveyard[0][0] > _CLOSED_KEPT_S:
                 self._graveyard.popleft()
 
 

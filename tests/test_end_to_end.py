@@ -8,7 +8,6 @@ import itertools
 import signal
 from collections import Counter
 
-import pytest
 from support.line import STATIONS, Line, reading
 from support.waiting import wait_for
 
@@ -130,11 +129,9 @@ def test_mqtt_3_1_1_with_a_window_of_20_delivers_everything(line_folder):
 
 
 def test_websockets_deliver_everything(line_folder):
-    with Line(line_folder) as line:
-        line.daemon.stop()
-        line._sections["mqtt"]["url"] = f"ws://127.0.0.1:{line.broker.ws_port}"
-        line.write_config()
-        line.start_daemon()
+    line = Line(line_folder)
+    line.use_websockets()
+    with line:
         line.publisher().publish([reading(n) for n in range(10_000)])
         line.wait_delivered(range(10_000))
         line.wait_drained()
@@ -142,14 +139,9 @@ def test_websockets_deliver_everything(line_folder):
 
 
 def test_tls_with_an_own_ca_delivers_everything(line_folder, certificates):
-    with Line(line_folder, broker={"certificates": certificates}) as line:
-        line.daemon.stop()
-        line._sections["mqtt"] |= {
-            "url": f"mqtts://localhost:{line.broker.tls_port}",
-            "ca_file": certificates["ca"],
-        }
-        line.write_config()
-        line.start_daemon()
+    line = Line(line_folder, broker={"certificates": certificates})
+    line.use_tls(certificates["ca"])
+    with line:
         line.publisher().publish([reading(n) for n in range(10_000)])
         line.wait_delivered(range(10_000))
         line.wait_drained()
@@ -161,11 +153,7 @@ def test_a_broker_certificate_for_another_name_is_refused_with_a_clear_error(
 ):
     with Line(line_folder, broker={"certificates": certificates}) as line:
         line.daemon.stop()
-        line._sections["mqtt"] |= {
-            "url": f"mqtts://127.0.0.2:{line.broker.tls_port}",
-            "ca_file": certificates["ca"],
-        }
-        line.write_config()
+        line.use_tls(certificates["ca"], host="127.0.0.1.nip.invalid")
         line.daemon.start()
         error = wait_for(lambda: line.status().get("broker", {}).get("last_error"), "an error", 60)
         assert "certificate" in error or "refused" in error

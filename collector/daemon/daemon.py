@@ -24,6 +24,7 @@ from collector.errors import CollectorError
 _log = logging.getLogger(__name__)
 
 _TICK_S: Final = 1.0
+_REPORT_EVERY_S: Final = 5.0
 _BEAT_WITHIN_S: Final = 30.0
 
 
@@ -57,6 +58,7 @@ class _Daemon:
         self._line = line_type(plan(config))
         self._status = status.StatusFile(config.runtime_dir)
         self._snapshots = Snapshots(self._line)
+        self._reported: tuple[float, object] = (0.0, None)
 
     def run(self) -> NoReturn:
         self._line.start()
@@ -84,6 +86,11 @@ class _Daemon:
         self._report()
 
     def _report(self) -> None:
+        """Write the status file when something has changed, and now and then as a sign of life."""
+        now, changes = time.monotonic(), self._snapshots.changes()
+        if changes == self._reported[1] and now - self._reported[0] < _REPORT_EVERY_S:
+            return
+        self._reported = (now, changes)
         snapshot = self._snapshots.take()
         try:
             self._status.write(snapshot)

@@ -74,11 +74,11 @@ def plan(config: Config) -> Plan:
 
 def _compile(config: Config, station: Station, schemas: Dict[Path, Schema]) -> Mapping | None:
     """Compile a station; None when its schema could not be read, which is said elsewhere."""
-    captures: set[str] = set()
+    captures: list[set[str]] = []
     problems: list[Problem] = []
     for text in station.topics:
         try:
-            captures |= {name for name, _ in parse_filter(text).captures}
+            captures.append({name for name, _ in parse_filter(text).captures})
         except ValueError as error:
             key = f"stations.{station.name}.topic"
             problems.append(Problem(config.path, station.line, str(error), key))
@@ -87,7 +87,9 @@ def _compile(config: Config, station: Station, schemas: Dict[Path, Schema]) -> M
     schema = schemas.get(station.schema_dir)
     if schema is None:
         return None
-    return compile_mapping(station, schema, sorted(captures), config.gateway)
+    # What only some of its filters capture, a station can't count on.
+    common = sorted(set.intersection(*captures))
+    return compile_mapping(station, schema, common, config.gateway, file=config.path)
 
 
 class Line:

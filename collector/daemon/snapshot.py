@@ -21,6 +21,17 @@ class Snapshots:
         self._before: tuple[float, Counters] = (time.monotonic(), line.spool.reader.counters())
         self._at_start = self._before[1]
 
+    def changes(self) -> object:
+        """Return a value that differs when a snapshot would: commits, and the state of the parts."""
+        line = self._line
+        broker = line.subscriber.state
+        return (
+            line.spool.commits,
+            line.intake.paused,
+            (broker.connected, broker.last_error),
+            [(state.state, state.reason) for state in line.drains.states().values()],
+        )
+
     def take(self) -> dict[str, Any]:
         """Return the state of every part, as JSON can say it; times are µs since the epoch."""
         line, now = self._line, time.monotonic()

@@ -11,7 +11,6 @@ from collector.model import BATCH_MAX_BYTES, BATCH_MAX_RECORDS, DeadLetter, Faul
 from collector.router import Resolution
 from collector.spool import Group, Spool
 
-FAULTS_PER_MESSAGE_MAX: Final = 1_000
 _TRACEBACK_CHARS: Final = 4_000
 _KEPT_BYTES: Final = 4_096
 
@@ -152,12 +151,7 @@ class Pending:
         faults: Sequence[Fault],
         station: StationRecords | None = None,
     ) -> None:
-        """Make dead letters of faults, at most FAULTS_PER_MESSAGE_MAX of one message."""
-        left_out = len(faults) - FAULTS_PER_MESSAGE_MAX
-        if left_out > 0:
-            last = faults[FAULTS_PER_MESSAGE_MAX]
-            summary = Fault(last.kind, f"{last.reason}; {left_out} records failed like this one")
-            faults = [*faults[:FAULTS_PER_MESSAGE_MAX], summary]
+        """Make dead letters of faults; a mapping gives a bounded number of one message."""
         name, table = (station.mapping.station, station.table) if station else ("", "")
         self._dead_letters += [
             DeadLetter(fault, topic, payload, received_us, name, table) for fault in faults

@@ -68,9 +68,7 @@ class Subscriptions:
         if self._identified:
             for text, identifier in self._with_identifiers:
                 if only is None or text in only:
-                    properties: Any = Properties(PacketTypes.SUBSCRIBE)  # type: ignore[no-untyped-call]
-                    properties.SubscriptionIdentifier = identifier
-                    self._ask(client, [text], properties)
+                    self._ask(client, [text], _identified_by(identifier))
             return
         wanted = [text for text in self._without if only is None or text in only]
         for at in range(0, len(wanted), _FILTERS_PER_PACKET):
@@ -109,3 +107,9 @@ class Subscriptions:
         """Take the broker's word that stale filters are gone."""
         self.gone += self._stale
         self._stale = []
+
+
+def _identified_by(identifier: int) -> Properties:
+    properties: Any = Properties(PacketTypes.SUBSCRIBE)  # type: ignore[no-untyped-call]
+    properties.SubscriptionIdentifier = identifier
+    return properties  # type: ignore[no-any-return]

@@ -56,7 +56,8 @@ class Process:
 
 
 class LocalZerobus(Process):
-    """`collector emulate` with its log of everything that it acknowledged, in order."""
+    """`collector emulate` with its log of everything that it acknowledged, in order; or, when it
+    only counts, with `stats` alone."""
 
     def __init__(self, folder, *options):
         self.grpc, self.http = free_port(), free_port()
@@ -67,9 +68,12 @@ class LocalZerobus(Process):
             [
                 sys.executable, "-m", "collector", "emulate",
                 "--grpc", f"127.0.0.1:{self.grpc}", "--http", f"127.0.0.1:{self.http}",
-                "--lake", str(self.lake), "--log", str(self.oracle), *options,
+                *(() if "--count-only" in options else self._kept()), *options,
             ],
         )  # fmt: skip
+
+    def _kept(self):
+        return "--lake", str(self.lake), "--log", str(self.oracle)
 
     def start(self):
         super().start()
@@ -142,6 +146,19 @@ class Line:
         document = {"gateway": "test", **self._sections, "stations": self.stations}
         # JSON is YAML.
         self.config.write_text(json.dumps(document, indent=1))
+
+    def use_tls(self, ca, host="localhost"):
+        """Connect by TLS, trusting this CA; takes effect when the daemon starts."""
+        self._sections["mqtt"] |= {
+            "url": f"mqtts://{host}:{self.broker.tls_port}",
+            "ca_file": ca,
+        }
+        self.write_config()
+
+    def use_websockets(self):
+        """Connect by websockets; takes effect when the daemon starts."""
+        self._sections["mqtt"]["url"] = f"ws://127.0.0.1:{self.broker.ws_port}"
+        self.write_config()
 
     @property
     def spool_path(self):
