@@ -1,0 +1,55 @@
+# make run   shows the whole line at work: make run ARGS="--for 30s --outage 10s"
+# make test  installs what the tests need and runs them all
+# make lint  ruff and mypy        make long   the long fault runs
+# make all   what CI runs         make bench  speed, into benchmarks/result.json
+
+PYTHON ?= python3
+BIN := .venv/bin
+# Debian keeps mosquitto where the PATH of a plain user doesn't look.
+export PATH := $(PATH):/usr/local/sbin:/usr/sbin
+
+.PHONY: all run test lint bench long clean
+.DEFAULT_GOAL := all
+
+all: lint test
+
+run: .venv/demo
+	@$(BIN)/collector demo $(ARGS)
+
+test: .venv/dev mosquitto
+	$(BIN)/pytest -m "not long" $(ARGS)
+
+long: .venv/dev mosquitto
+	$(BIN)/pytest -m long $(ARGS)
+
+lint: .venv/dev
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+bench: .venv/dev mosquitto
+	$(BIN)/python -m benchmarks $(ARGS)
+
+clean:
+	rm -rf .venv build *.egg-info .mypy_cache .pytest_cache .ruff_cache
+
+# The code is used where it lies, so that only a change of what is installed installs anew.
+.venv/demo .venv/dev: .venv/%: pyproject.toml | $(BIN)/pip
+	$(BIN)/pip install --quiet --editable '.[$*]'
+	@touch $@
+
+$(BIN)/pip:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
+		|| { echo "Python 3.11 or newer is needed: make PYTHON=python3.12 ..." >&2; exit 1; }
+	$(PYTHON) -m venv .venv
+
+# Tests of the real thing need a real broker, and openssl for its certificates.
+.PHONY: mosquitto
+mosquitto:
+	@[ "$$(id -u)" = 0 ] && sudo= || sudo=sudo; \
+	set -- ; \
+	command -v mosquitto >/dev/null || set -- "$$@" mosquitto; \
+	command -v mosquitto_pub >/dev/null || set -- "$$@" mosquitto-clients; \
+	command -v openssl >/dev/null || set -- "$$@" openssl; \
+	[ $$# = 0 ] || { $$sudo apt-get update \
+		&& $$sudo apt-get install --yes --no-install-recommends "$$@"; }
