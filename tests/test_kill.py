@@ -147,6 +147,7 @@ def check(line, rounds, seed):
     assert outcome.changed == set()
     assert outcome.duplicates <= outcome.bound
     assert line.dead_letters() == []
+    assert not [name for _, name in line.counters() if name.startswith("ignored:")]
     line.check_balances()
 
 

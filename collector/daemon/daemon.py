@@ -58,6 +58,7 @@ class _Daemon:
         self._line = line_type(plan(config))
         self._status = status.StatusFile(config.runtime_dir)
         self._snapshots = Snapshots(self._line)
+        self._tick_error = ""
         self._reported: tuple[float, object] = (0.0, None)
 
     def run(self) -> NoReturn:
@@ -79,10 +80,14 @@ class _Daemon:
 
     def _tick(self) -> None:
         """What a second brings: deletes that wait for a commit, and the status file."""
+        error = ""
         try:
             self._line.spool.tick()
-        except CollectorError as error:
-            _log.error("%s", error)
+        except CollectorError as failed:
+            error = str(failed)
+        if error and error != self._tick_error:
+            _log.error("%s; trying again every second", error)
+        self._tick_error = error
         self._report()
 
     def _report(self) -> None:

@@ -141,17 +141,13 @@ class Line:
         self._lock.release()
 
     def _make_subscriber(self, router: Router) -> Subscriber:
-        uncovered = router.uncovered()
-        for one, other in router.overlapping():
-            _log.info(
-                "filters %s and %s overlap: under MQTT 3.1.1 some brokers send both", one, other
-            )
         known = {filter_.wire for filter_ in router.filters}
         return Subscriber(
             self.config.mqtt,
             [Subscription(filter_.wire, filter_.identifier) for filter_ in router.filters],
-            [filter_.wire for filter_ in uncovered],
+            [filter_.wire for filter_ in router.uncovered()],
             [text for text in self.spool.reader.granted() if text not in known],
+            router.overlapping(),
         )
 
 

@@ -22,7 +22,7 @@ class Snapshots:
         self._at_start = self._before[1]
 
     def changes(self) -> object:
-        """Return a value that differs when a snapshot would: commits, and the state of the parts."""
+        """Return a value that differs when a snapshot would: commits, states of the parts."""
         line = self._line
         broker = line.subscriber.state
         return (

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from itertools import accumulate
 from typing import Final
 
+from collector.errors import SpoolError
 from collector.mapping import Mapping
 from collector.model import BATCH_MAX_BYTES, BATCH_MAX_RECORDS, DeadLetter, Fault, Message, NewBatch
 from collector.router import Resolution
@@ -115,6 +116,8 @@ class Pending:
                     if not message.oversize
                     else (self._too_large(message),)
                 )
+            except SpoolError:
+                raise  # No number could be reserved: that is no fault of the message.
             except Exception:  # noqa: BLE001 - decision 12.
                 del records[mark:]
                 faults = (Fault("internal", traceback.format_exc()[-_TRACEBACK_CHARS:]),)

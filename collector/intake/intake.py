@@ -70,7 +70,10 @@ class Intake(threading.Thread):
             if self._away and not self._may_come_back():
                 self._stopping.wait(1.0)
                 continue
-            self._take(self._subscriber.receive(self._timeout()))
+            try:
+                self._take(self._subscriber.receive(self._timeout()))
+            except SpoolError as error:
+                self._give_back(str(error))
             if self._is_due():
                 self._commit()
         if self._pending:

@@ -55,8 +55,8 @@ class Subscriber:
     """The MQTT side of the line.
 
     `with_identifiers` are subscribed when the broker gives subscription identifiers (MQTT 5),
-    `without` otherwise; `stale` are filters of an earlier configuration, which are unsubscribed.
-    What the broker answered stands in `subscriptions`.
+    `without` otherwise; `stale` are filters of an earlier configuration, which are unsubscribed;
+    `overlapping` are pairs of `without` that can fit one topic. What the broker answered stands in `subscriptions`.
     """
 
     def __init__(
@@ -65,9 +65,12 @@ class Subscriber:
         with_identifiers: Sequence[Subscription],
         without: Sequence[str],
         stale: Iterable[str] = (),
+        overlapping: Sequence[tuple[str, str]] = (),
     ) -> None:
         self._options = options
-        self.subscriptions = Subscriptions(options.qos, with_identifiers, without, stale)
+        self.subscriptions = Subscriptions(
+            options.qos, with_identifiers, without, stale, overlapping
+        )
         self._had_session = False
         self.state = BrokerState()
         self.epoch = 0

@@ -28,7 +28,8 @@ class Subscriptions:
     """Subscribes to everything on every connect and keeps the answers.
 
     `granted` and `gone` grow with the answers until their reader clears them; `refused` says why,
-    by filter. `stale` are filters of an earlier configuration, which are unsubscribed.
+    by filter. `stale` are filters of an earlier configuration, which are unsubscribed;
+    `overlapping` are pairs of `without` that can fit one topic.
     """
 
     def __init__(
@@ -37,11 +38,13 @@ class Subscriptions:
         with_identifiers: Sequence[Subscription],
         without: Sequence[str],
         stale: Iterable[str],
+        overlapping: Sequence[tuple[str, str]],
     ) -> None:
         self._qos = qos
         self._with_identifiers = with_identifiers
         self._without = without
         self._stale = list(stale)
+        self._overlapping = overlapping
         self._v5 = self._identified = False
         self._asked: dict[int, list[str]] = {}
         self._retry_at = 0.0
@@ -55,6 +58,8 @@ class Subscriptions:
         self._asked.clear()
         self.refused = {}
         self._ask_for(client, None)
+        if not identified:
+            self._warn_of_overlaps()
         if self._stale:
             client.unsubscribe(self._stale)
 
@@ -63,6 +68,16 @@ class Subscriptions:
         if self.refused and now >= self._retry_at:
             self._retry_at = now + _RETRY_REFUSED_S
             self._ask_for(client, set(self.refused))
+
+    def _warn_of_overlaps(self) -> None:
+        """Say once which filters may bring a message twice when copies carry no identifier."""
+        for one, other in self._overlapping:
+            _log.warning(
+                "%s and %s overlap: a broker that sends a copy for each gives records twice",
+                one,
+                other,
+            )
+        self._overlapping = ()
 
     def _ask_for(self, client: Client, only: set[str] | None) -> None:
         if self._identified:
