@@ -28,7 +28,8 @@ lint: .venv/dev
 	$(BIN)/mypy
 
 bench: .venv/dev mosquitto
-	$(BIN)/python -m benchmarks $(ARGS)
+	@command -v cc >/dev/null || { echo "a C compiler is needed: apt-get install gcc" >&2; exit 1; }
+	$(BIN)/python benchmarks/run.py $(ARGS) | tee benchmarks/result.json
 
 clean:
 	rm -rf .venv build *.egg-info .mypy_cache .pytest_cache .ruff_cache
