@@ -8,7 +8,6 @@ import tempfile
 import threading
 import time
 from dataclasses import dataclass
-from importlib.resources import files
 from pathlib import Path
 from types import FrameType
 from typing import Any, Final, Self
@@ -23,6 +22,7 @@ from collector.demo.parts import (
     start_broker,
     start_zerobus,
 )
+from collector.demo.sample import write_sample
 from collector.demo.sensors import TABLES, Sensors
 from collector.demo.view import View, lines_of
 from collector.errors import CollectorError
@@ -35,24 +35,6 @@ _PUBACK_S: Final = 10.0
 _DRAIN_S: Final = 30.0
 _OUTAGE_FIRST_S: Final = 10.0
 _BACKOFF_MAX_S: Final = 60.0
-
-_CONFIG: Final = """\
-# Made by `collector demo`; the stations are those of the sample.
-gateway: demo
-mqtt:
-  url: mqtt://127.0.0.1:{port}
-  client_id: demo
-  protocol: "{protocol}"
-zerobus:
-  endpoint: {endpoint}
-  workspace_url: {workspace_url}
-  client_id: demo
-  client_secret: demo
-spool:
-  path: state/spool.db
-  min_free_bytes: 0
-stations:
-"""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -121,31 +103,14 @@ class Demo:
         self._parts.append(broker)
         zerobus, endpoint, self._workspace_url = start_zerobus(self._options.lake, self.folder)
         self._parts.append(zerobus)
-        config = self._write_config(endpoint)
+        # amqtt takes the properties of an MQTT 5 CONNECT for a long client id, and waits for the
+        # rest of it instead of answering that it does not know 5.
+        protocol = "auto" if self._mosquitto else "3.1.1"
+        config = write_sample(self.folder, self._port, protocol, endpoint, self._workspace_url)
         daemon = collector_part("daemon", ["run", "--config", str(config)], self.folder)
         daemon.start()
         self._parts.append(daemon)
         self._wait_for_grants(daemon)
-
-    def _write_config(self, endpoint: str) -> Path:
-        # amqtt takes the properties of an MQTT 5 CONNECT for a long client id, and waits for the
-        # rest of it instead of answering that it does not know 5.
-        protocol = "auto" if self._mosquitto else "3.1.1"
-        text = _CONFIG.format(
-            port=self._port,
-            protocol=protocol,
-            endpoint=endpoint,
-            workspace_url=self._workspace_url,
-        )
-        for name, table in TABLES.items():
-            text += f"  {name}: {{topic: sensors/{name}/+, table: {table}}}\n"
-            folder = self.folder / "tables" / name
-            folder.mkdir(parents=True)
-            schema = files("collector.demo") / "tables" / name / "schema.proto"
-            (folder / "schema.proto").write_text(schema.read_text())
-        config = self.folder / "stations.yaml"
-        config.write_text(text)
-        return config
 
     def _wait_for_grants(self, daemon: Part) -> None:
         """Wait until the broker keeps messages for the daemon: before, it would drop them."""
