@@ -17,12 +17,14 @@ from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 
 from collector.model import Message
+from collector.subscriber.lengths import pack_length, remaining_length
 
 READ_MAX_BYTES: Final = 256 * 1024
 OVERSIZE_KEPT_BYTES: Final = 4096
 _PUBLISH: Final = 0x30
 _PUBACK: Final = 0x40
 _IDENTIFIERS_CACHED: Final = 10_000
+_new_tuple: Final = tuple.__new__
 
 
 class BulkClient(Client):
@@ -117,7 +119,9 @@ class BulkClient(Client):
         position, end = 0, len(buffer)
         self._needed = 2
         while end - position >= 2:
-            start, length = _remaining_length(buffer, position, end)
+            start, length = position + 2, buffer[position + 1]
+            if length > 127:
+                start, length = remaining_length(buffer, position, end)
             if length < 0:
                 if start:
                     return MQTTErrorCode.MQTT_ERR_PROTOCOL
@@ -170,7 +174,7 @@ class BulkClient(Client):
             at += 1
             if size:
                 if size > 127:
-                    at, size = _remaining_length(buffer, at - 2, stop)
+                    at, size = remaining_length(buffer, at - 2, stop)
                 properties = buffer[at : at + size]
                 at += size
                 identifiers = self._identifiers.get(properties) or self._parse(properties)
@@ -178,18 +182,19 @@ class BulkClient(Client):
             return False
         if at > stop:
             return False
-        self.inbox.append(
-            Message(
-                buffer[start + 2 : topic_end],
-                buffer[at:stop],
-                (command & 0x06) >> 1,
-                command & 0x01 == 1,
-                command & 0x08 == 8,
-                packet_id,
-                identifiers,
-                properties,
-            )
+        # What Message(…) does, without its Python-level call: a tenth of the reader's time.
+        fields = (
+            buffer[start + 2 : topic_end],
+            buffer[at:stop],
+            (command & 0x06) >> 1,
+            command & 0x01 == 1,
+            command & 0x08 == 8,
+            packet_id,
+            identifiers,
+            properties,
+            0,
         )
+        self.inbox.append(_new_tuple(Message, fields))
         return True
 
     def _begin_oversize(self, command: int, buffer: bytes, start: int, stop: int) -> int:
@@ -235,7 +240,7 @@ class BulkClient(Client):
         if properties in self._identifiers:
             return self._identifiers[properties]
         block: Any = Properties(PacketTypes.PUBLISH)  # type: ignore[no-untyped-call]
-        block.unpack(_pack_length(len(properties)) + properties)
+        block.unpack(pack_length(len(properties)) + properties)
         identifiers = tuple(getattr(block, "SubscriptionIdentifier", ()))
         if len(self._identifiers) >= _IDENTIFIERS_CACHED:
             self._identifiers.clear()
@@ -270,31 +275,3 @@ class BulkClient(Client):
             return self._packet_handle()
         except MQTTException:
             return MQTTErrorCode.MQTT_ERR_PROTOCOL
-
-
-def _remaining_length(buffer: bytes, position: int, end: int) -> tuple[int, int]:
-    """Decode the variable length behind the byte at `position`.
-
-    Returns (where the body starts, its length); (0, -1) when bytes are missing and (1, -1) when
-    there are more than four of them.
-    """
-    at, length, shift = position + 1, 0, 0
-    while at < end:
-        byte = buffer[at]
-        length |= (byte & 127) << shift
-        at += 1
-        if byte < 128:
-            return at, length
-        shift += 7
-        if shift > 21:
-            return 1, -1
-    return 0, -1
-
-
-def _pack_length(length: int) -> bytes:
-    packed = bytearray()
-    while True:
-        length, byte = divmod(length, 128)
-        packed.append(byte | (128 if length else 0))
-        if not length:
-            return bytes(packed)

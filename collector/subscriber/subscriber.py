@@ -56,7 +56,8 @@ class Subscriber:
 
     `with_identifiers` are subscribed when the broker gives subscription identifiers (MQTT 5),
     `without` otherwise; `stale` are filters of an earlier configuration, which are unsubscribed;
-    `overlapping` are pairs of `without` that can fit one topic. What the broker answered stands in `subscriptions`.
+    `overlapping` are pairs of `without` that can fit one topic. What the broker answered stands in
+    `subscriptions`.
     """
 
     def __init__(
