@@ -1,13 +1,15 @@
 """The numbers of records: given once, never again, also by a later spool file (decision 3).
 
 The mark is a small file beside the spool that is always ahead of the highest number given: it is
-moved, and synced, once per block of 2^20 numbers. A new spool file starts at the mark.
+moved, and synced, once per block of 2^20 numbers. Every start begins at the mark: an old copy of
+the spool that was put back, even one of a minute ago, can't give numbers again.
 """
 
 import os
 import secrets
 import threading
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
@@ -21,10 +23,13 @@ _RELEASED_US: Final = 1_790_000_000_000_000
 class SeqNumbers:
     """Gives the numbers. `stored_next` is what the spool file knows, or None for a new file."""
 
-    def __init__(self, spool: Path, stored_next: int | None) -> None:
+    def __init__(
+        self, spool: Path, stored_next: int | None, clock_ns: Callable[[], int] = time.time_ns
+    ) -> None:
         self._path = spool.with_name(spool.name + ".seq")
         self._lock = threading.Lock()
-        self.next = _first(self._read_mark(), stored_next)
+        known = [at for at in (self._read_mark(), stored_next) if at is not None]
+        self.next = max(known) if known else _without_a_mark(clock_ns() // 1000)
         self._mark = self.next
         self._move_mark()
 
@@ -57,17 +62,10 @@ class SeqNumbers:
         self._mark = mark
 
 
-def _first(mark: int | None, stored_next: int | None) -> int:
-    """Decide where the numbers go on.
+def _without_a_mark(now_us: int) -> int:
+    """Decide where numbers begin when nothing says which were given.
 
-    - The spool knows its next number, and the mark doesn't say that the file is an old copy.
-    - The mark is ahead of the file by more than a block: an old copy came back, or a new file.
-    - No mark and a new file: now in microseconds, or a random start where no clock ever gets,
-      when the clock is older than this program.
+    Now in microseconds; or, when the clock is older than this program, a random start where no
+    clock ever gets.
     """
-    if stored_next is not None and (mark is None or mark - BLOCK <= stored_next):
-        return stored_next
-    if mark is not None:
-        return mark
-    now_us = time.time_ns() // 1000
     return now_us if now_us >= _RELEASED_US else (1 << 60) + secrets.randbits(58)
