@@ -3,6 +3,7 @@
 Not responsible for what is written when: that is `spool.py`.
 """
 
+import errno
 import os
 import sqlite3
 from pathlib import Path
@@ -75,8 +76,7 @@ def open_writer(path: Path) -> sqlite3.Connection:
         SpoolError: the file can't be opened, is no spool, or is of a newer version.
         SpoolFullError: the disk is full.
     """
-    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    is_new = not path.exists()
+    is_new = make_private(path)
     connection: sqlite3.Connection | None = None
     try:
         connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
@@ -90,14 +90,43 @@ def open_writer(path: Path) -> sqlite3.Connection:
             connection.close()
         raise
     if is_new:
-        path.chmod(0o600)
         sync_folder(path.parent)
     return connection
+
+
+def make_private(path: Path) -> bool:
+    """Make an empty file, and its folder, that nobody else can read; False when it is there.
+
+    SQLite gives the WAL the mode of its database.
+
+    Raises:
+        SpoolError: there is no such place, or it can't be written.
+        SpoolFullError: the disk is full.
+    """
+    try:
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
+    except FileExistsError as error:
+        if path.parent.is_dir():
+            return False
+        raise SpoolError(f"{path.parent}: a file is in the place of the folder") from error
+    except OSError as error:
+        raise disk_error(error, path) from error
+    return True
+
+
+def disk_error(error: OSError, path: Path) -> SpoolError:
+    """Return our error for one of the operating system's."""
+    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        return SpoolFullError(f"{path}: the disk is full")
+    return SpoolError(f"{path}: {error.strerror or error}")
 
 
 def _settle(connection: sqlite3.Connection, path: Path) -> None:
     execute = connection.execute
     execute("PRAGMA busy_timeout = 5000")
+    # First of all: another program's file is left as it is.
+    check_version(connection, path)
     # Takes effect in a file without tables only, and has to come before the WAL.
     execute("PRAGMA auto_vacuum = INCREMENTAL")
     execute("PRAGMA journal_mode = WAL")
@@ -106,7 +135,6 @@ def _settle(connection: sqlite3.Connection, path: Path) -> None:
     execute("PRAGMA journal_size_limit = 16777216")
     execute("PRAGMA trusted_schema = OFF")
     execute("PRAGMA temp_store = MEMORY")
-    check_version(connection, path)
     if execute("PRAGMA user_version").fetchone()[0] == 0:
         connection.executescript(
             f"BEGIN IMMEDIATE; {_TABLES} PRAGMA application_id = {APPLICATION_ID};"
@@ -165,7 +193,7 @@ def check_version(connection: sqlite3.Connection, path: Path) -> None:
 def translated(error: sqlite3.Error, path: Path) -> SpoolError:
     """Return our error for one of SQLite's."""
     code = getattr(error, "sqlite_errorcode", None)
-    if code == sqlite3.SQLITE_FULL:
+    if code in (sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR_SHMSIZE):
         return SpoolFullError(f"{path}: the disk is full")
     if code == sqlite3.SQLITE_NOTADB:
         return SpoolError(

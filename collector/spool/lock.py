@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Self
 
 from collector.errors import LockedError
+from collector.spool.database import make_private
 
 
 class SpoolLock:
@@ -18,8 +19,8 @@ class SpoolLock:
 
     def take(self) -> bool:
         """Try once; True when the lock is ours."""
-        self.path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        descriptor = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        make_private(self.path)
+        descriptor = os.open(self.path, os.O_RDWR | os.O_CLOEXEC)
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:

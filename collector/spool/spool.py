@@ -1,6 +1,5 @@
 """The writer of the spool: what one commit stores, deletes and counts."""
 
-import errno
 import shutil
 import sqlite3
 import threading
@@ -12,10 +11,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
-from collector.errors import SpoolError, SpoolFullError
+from collector.errors import SpoolFullError
 from collector.model import Batch, DeadLetter, Fault, NewBatch
 from collector.spool.ballast import Ballast
-from collector.spool.database import open_writer, translated
+from collector.spool.database import disk_error, open_writer, translated
 from collector.spool.reader import Damaged, SpoolReader
 from collector.spool.rows import Rows
 from collector.spool.seq import SeqNumbers
@@ -42,12 +41,16 @@ class Spool:
         self._max_bytes = max_bytes
         self._min_free_bytes = min_free_bytes
         self._lock = threading.RLock()
-        self._connection = open_writer(path)
         self._broken = False
-        self._rows = Rows(self._connection)
-        self.reader = SpoolReader(path)
         self._ballast = Ballast(path)
-        self._seqs = SeqNumbers(path, self._rows.next_seq())
+        try:
+            self._seqs = self._open()
+        except SpoolFullError:
+            # A full disk must not keep the line from starting: what is there can drain.
+            self._ballast.give_up()
+            self._seqs = self._open()
+        self.reader = SpoolReader(path)
+        self._ballast.keep()
         # Acknowledged, not deleted yet: batch id → None, in order of acknowledgment.
         self._acknowledged: dict[int, None] = {}
         self._damaged: dict[int, str] = {}
@@ -61,9 +64,7 @@ class Spool:
         try:
             return self._seqs.take(count)
         except OSError as error:
-            if error.errno in (errno.ENOSPC, errno.EDQUOT):
-                raise SpoolFullError(f"{self.path.parent}: the disk is full") from error
-            raise SpoolError(f"{self.path.parent}: {error}") from error
+            raise disk_error(error, self.path) from error
 
     def add_schema(self, fingerprint: bytes, stored: bytes) -> None:
         """Keep a schema, so that batches which name it can be decoded by this file alone."""
@@ -92,6 +93,10 @@ class Spool:
         """Raise SpoolFullError when the spool, or the disk, is within `reserve_bytes` of full."""
         used, free_pages = self.used_bytes()
         if used + reserve_bytes > self._max_bytes:
+            # A WAL keeps its size when all of it is in the database: that must not mean full.
+            self._empty_wal()
+            used, free_pages = self.used_bytes()
+        if used + reserve_bytes > self._max_bytes:
             raise SpoolFullError(
                 f"{self.path}: {used} bytes used of spool.max_bytes {self._max_bytes}"
             )
@@ -107,7 +112,8 @@ class Spool:
         with self._lock:
             if self._broken:
                 self._reopen()
-            used, free = self._rows.page_bytes()
+            with self._distrust():
+                used, free = self._rows.page_bytes()
         wal = self.path.with_name(self.path.name + "-wal")
         return used + (wal.stat().st_size if wal.exists() else 0), free
 
@@ -185,14 +191,12 @@ class Spool:
 
     def tick(self) -> None:
         """Delete what is acknowledged when no other commit did, and give pages back if needed."""
-        if self._acknowledged:
-            with self._transaction():
-                pass
+        self._delete()
         disk_free = shutil.disk_usage(self.path.parent).free
         if disk_free < 2 * self._min_free_bytes:
             self._give_pages_back()
-        elif not self._ballast.is_there:
-            self._ballast.make()
+        else:
+            self._ballast.keep()
 
     @property
     def damaged(self) -> dict[int, str]:
@@ -203,14 +207,17 @@ class Spool:
         """Commit the deletes that wait and close the file."""
         with self._lock:
             try:
-                if self._acknowledged:
-                    with self._transaction():
-                        pass
+                self._delete()
             finally:
                 self.reader.close()
                 self._connection.close()
 
     # -- the transaction ---------------------------------------------------------------------
+
+    def _delete(self) -> None:
+        if self._acknowledged:
+            with self._transaction():
+                pass
 
     @contextmanager
     def _transaction(self) -> Iterator[Rows]:
@@ -252,20 +259,47 @@ class Spool:
             code = getattr(error, "sqlite_errorcode", None)
             self._broken = self._broken or code != sqlite3.SQLITE_FULL
 
+    def _open(self) -> SeqNumbers:
+        """Open the file, and the numbers that go with it."""
+        self._connection = open_writer(self.path)
+        try:
+            self._rows = Rows(self._connection)
+            return SeqNumbers(self.path, self._rows.next_seq())
+        except OSError as error:
+            self._connection.close()
+            raise disk_error(error, self.path) from error
+
     def _reopen(self) -> None:
         self._connection.close()
-        self._connection = open_writer(self.path)
+        try:
+            self._connection = open_writer(self.path)
+        except SpoolFullError:
+            self._ballast.give_up()
+            raise
         self._rows = Rows(self._connection)
         self._broken = False
 
+    @contextmanager
+    def _distrust(self) -> Iterator[None]:
+        """Translate an error of a statement outside a transaction; the file is opened anew."""
+        try:
+            yield
+        except sqlite3.Error as error:
+            self._broken = True
+            raise translated(error, self.path) from error
+
+    def _empty_wal(self) -> None:
+        with self._lock, self._distrust():
+            self._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+
     def _give_pages_back(self) -> None:
+        """Take free pages off the file, which shrinks when the WAL is in the database."""
         deadline = time.monotonic() + _VACUUM_STEP_S
         with self._lock:
-            while time.monotonic() < deadline and self._rows.page_bytes()[1]:
-                try:
-                    self._connection.execute(
-                        f"PRAGMA incremental_vacuum({_VACUUM_PAGES})"
-                    ).fetchall()
-                except sqlite3.Error as error:
-                    self._broken = True
-                    raise translated(error, self.path) from error
+            if not self.used_bytes()[1]:
+                return
+            while time.monotonic() < deadline and self.used_bytes()[1]:
+                with self._distrust():
+                    # `execute` would step once, which gives one page back, by a sync of its own.
+                    self._connection.executescript(f"PRAGMA incremental_vacuum({_VACUUM_PAGES})")
+            self._empty_wal()
