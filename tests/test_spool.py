@@ -1,0 +1,370 @@
+"""The spool file: its settings, its numbers, its limits, and what happens to damaged bytes.
+
+What must be in it after which events is the business of `test_spool_model.py`.
+"""
+
+import shutil
+import sqlite3
+import stat
+import subprocess
+import sys
+import threading
+import time
+from contextlib import contextmanager
+
+import pytest
+
+from collector.errors import LockedError, SpoolError, SpoolFullError
+from collector.model import DeadLetter, Fault, NewBatch
+from collector.spool import Group, Spool, SpoolReader, rows
+from collector.spool.lock import SpoolLock
+from collector.spool.seq import BLOCK, SeqNumbers
+
+FINGERPRINT = b"f" * 16
+TABLE = "main.iot.t"
+
+
+@pytest.fixture
+def path(tmp_path):
+    return tmp_path / "state" / "spool.db"
+
+
+@contextmanager
+def opened(path, max_bytes=1 << 30, min_free_bytes=0):
+    spool = Spool(path, max_bytes, min_free_bytes)
+    try:
+        spool.add_schema(FINGERPRINT, b"schema")
+        yield spool
+    finally:
+        spool.close()
+
+
+def batch(spool, records, seqs=None):
+    if seqs is None:
+        first = spool.reserve(len(records))
+        seqs = range(first, first + len(records))
+    return NewBatch(TABLE, "s", FINGERPRINT, seqs, 1, records)
+
+
+def store(spool, *records):
+    spool.append(Group([batch(spool, list(records))]))
+
+
+def fill(spool):
+    while True:
+        store(spool, *[b"x" * 1_000] * 50)
+
+
+def letter(payload=b"raw", reason="?"):
+    return DeadLetter(Fault("undecodable", reason), "t", payload, 1)
+
+
+def one(spool, sql):
+    return spool._connection.execute(sql).fetchone()[0]
+
+
+# -- settings --------------------------------------------------------------------------------
+
+
+def test_a_commit_is_synced_before_it_is_answered(path):
+    with opened(path) as spool:
+        assert one(spool, "PRAGMA synchronous") == 2
+        assert one(spool, "PRAGMA journal_mode") == "wal"
+        spool._broken = True
+        store(spool, b"x")
+        assert one(spool, "PRAGMA synchronous") == 2
+
+
+def test_the_file_says_what_it_is_and_can_shrink(path):
+    with opened(path) as spool:
+        assert one(spool, "PRAGMA auto_vacuum") == 2
+        assert one(spool, "PRAGMA journal_size_limit") == 16 * 1024 * 1024
+        assert one(spool, "PRAGMA user_version") == 1
+        assert one(spool, "PRAGMA application_id") == 0x5A425553
+
+
+def test_nobody_else_can_read_the_spool_or_its_wal(path):
+    lock = SpoolLock(path)
+    assert lock.take()
+    with opened(path) as spool:
+        store(spool, b"x")
+        modes = {file.name: stat.S_IMODE(file.stat().st_mode) for file in path.parent.iterdir()}
+    lock.release()
+    assert {"spool.db", "spool.db-wal", "spool.db.seq", "spool.db.lock"} <= set(modes)
+    assert set(modes.values()) == {0o600}
+    assert stat.S_IMODE(path.parent.stat().st_mode) == 0o700
+
+
+# -- what is no spool ------------------------------------------------------------------------
+
+
+def test_another_programs_file_is_refused_and_left_as_it_is(tmp_path):
+    path = tmp_path / "other.db"
+    with sqlite3.connect(path) as other:
+        other.execute("CREATE TABLE theirs (x)")
+    other.close()
+    before = path.read_bytes()
+    with pytest.raises(SpoolError, match="not a spool"):
+        Spool(path, 1 << 30, 0)
+    assert path.read_bytes() == before
+
+
+def test_a_spool_of_a_newer_version_is_refused_and_left_as_it_is(path):
+    with opened(path) as spool:
+        spool._connection.execute("PRAGMA user_version = 2")
+    before = path.read_bytes()
+    with pytest.raises(SpoolError, match="version 2"):
+        Spool(path, 1 << 30, 0)
+    assert path.read_bytes() == before
+
+
+def test_garbage_a_folder_and_a_file_above_are_refused_with_the_path(tmp_path):
+    garbage = tmp_path / "garbage.db"
+    garbage.write_bytes(b"no database at all, however long it may be" * 100)
+    (tmp_path / "folder.db").mkdir()
+    for place in (garbage, tmp_path / "folder.db", garbage / "spool.db"):
+        with pytest.raises(SpoolError, match=str(tmp_path)):
+            Spool(place, 1 << 30, 0)
+    with pytest.raises(SpoolError, match=r"garbage\.db"):
+        SpoolLock(garbage / "spool.db").take()
+
+
+# -- numbers ---------------------------------------------------------------------------------
+
+
+def test_the_mark_is_on_the_disk_before_a_number_beyond_it_is_given(path):
+    mark = path.with_name("spool.db.seq")
+    with opened(path) as spool:
+        for count in (1, BLOCK, 5, 3 * BLOCK, 1):
+            first = spool.reserve(count)
+            assert int(mark.read_text()) >= first + count
+
+
+def test_a_new_file_and_an_old_copy_begin_behind_every_number_that_was_given(path, tmp_path):
+    copy = tmp_path / "copy.db"
+    with opened(path) as spool:
+        store(spool, b"a")
+    shutil.copy(path, copy)
+    with opened(path) as spool:
+        store(spool, b"b")
+        highest = spool.reserve(1_000)
+    shutil.copy(copy, path)
+    with opened(path) as spool:
+        assert spool.reserve() >= highest + 1_000
+        highest = spool.reserve()
+    path.unlink()
+    with opened(path) as spool:
+        assert spool.reserve() > highest
+
+
+def test_without_a_mark_numbers_go_on_behind_the_highest_that_was_stored(path):
+    with opened(path) as spool:
+        store(spool, *[b"x"] * 10)
+        (stored,) = spool.read(TABLE, 0)
+    path.with_name("spool.db.seq").unlink()
+    with opened(path) as spool:
+        assert spool.reserve() > stored.seqs[-1]
+
+
+def test_numbers_begin_at_the_clock_or_where_no_clock_gets_when_it_is_wrong(tmp_path):
+    now_us = 1_800_000_000_000_000
+    assert SeqNumbers(tmp_path / "a", None, lambda: now_us * 1_000).take() == now_us
+    in_1970 = [SeqNumbers(tmp_path / name, None, lambda: 5).take() for name in ("b", "c")]
+    assert all(1 << 60 <= first < 1 << 61 for first in in_1970)
+    assert in_1970[0] != in_1970[1]
+
+
+def test_records_keep_their_numbers_though_they_are_in_no_run(path):
+    with opened(path) as spool:
+        first = spool.reserve(100)
+        seqs = [first + 90, first, first + 7]
+        spool.append(Group([batch(spool, [b"a", b"b", b"c"], seqs)]))
+        (found,) = spool.read(TABLE, 0)
+        assert list(zip(found.seqs, found.records, strict=True)) == [
+            (first + 90, b"a"),
+            (first, b"b"),
+            (first + 7, b"c"),
+        ]
+        spool.cut(found.id, 1)
+        (found,) = spool.read(TABLE, 0)
+        assert list(found.seqs) == seqs[1:]
+
+
+# -- the lock --------------------------------------------------------------------------------
+
+
+def test_a_spool_that_another_process_holds_is_locked_and_free_when_it_dies(path):
+    program = (
+        "import sys, pathlib; from collector.spool.lock import SpoolLock\n"
+        "assert SpoolLock(pathlib.Path(sys.argv[1])).take(); print('held', flush=True)\n"
+        "sys.stdin.read()"
+    )
+    with subprocess.Popen(
+        [sys.executable, "-c", program, str(path)], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    ) as other:
+        other.stdout.readline()
+        lock, began = SpoolLock(path), time.monotonic()
+        with pytest.raises(LockedError, match=f"process {other.pid} owns the spool"):
+            lock.wait(0.3)
+        assert 0.3 <= time.monotonic() - began < 3
+        other.kill()
+        other.wait()
+        lock.wait(5)
+        lock.release()
+
+
+# -- full ------------------------------------------------------------------------------------
+
+
+def test_a_full_spool_stores_nothing_and_still_deletes(path):
+    with opened(path, max_bytes=1 << 20) as spool:
+        with pytest.raises(SpoolFullError, match=r"spool\.max_bytes"):
+            fill(spool)
+        before = spool.reader.counters()
+        with pytest.raises(SpoolFullError):
+            spool.append(Group(dead_letters=[letter()]))
+        assert spool.reader.counters() == before
+        while found := spool.read(TABLE, 0):
+            spool.acknowledge([entry.id for entry in found])
+        spool.tick()
+        assert spool.reader.counters()[f"table:{TABLE}", "spooled"] == 0
+        store(spool, b"room again")
+
+
+def test_an_empty_spool_with_a_large_wal_is_not_full(path):
+    """SQLite writes a WAL over and over without shrinking it: its size alone says nothing."""
+    with opened(path) as spool:
+        store(spool, *[b"x" * 1_000] * 4_000)
+        spool.acknowledge([entry.id for entry in spool.read(TABLE, 0)])
+        spool.tick()
+        assert path.with_name("spool.db-wal").stat().st_size > 1 << 20
+        spool._max_bytes = 1 << 20
+        store(spool, b"x")
+
+
+def test_a_disk_with_too_little_room_is_full_and_gets_free_pages_back(path):
+    with opened(path) as spool:
+        store(spool, *[b"x" * 1_000] * 2_000)
+        spool.acknowledge([entry.id for entry in spool.read(TABLE, 0)])
+        spool.tick()
+    with opened(path, min_free_bytes=1 << 50) as spool:
+        size = path.stat().st_size
+        with pytest.raises(SpoolFullError, match=r"spool\.min_free_bytes"):
+            store(spool, b"x")
+        spool.tick()
+        spool._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+        assert path.stat().st_size < size / 2
+
+
+# -- damage ----------------------------------------------------------------------------------
+
+
+def test_a_damaged_batch_is_named_and_not_sent_and_the_others_are(path):
+    with opened(path) as spool:
+        for number in range(20):
+            store(spool, b"record %d" % number)
+        first = spool.read(TABLE, 0, 1)[0].id
+        broken = [first + 3, first + 4, *range(first + 8, first + 19)]
+        flipped = "UPDATE batches SET blob = cast(substr(blob, 1, 5) || x'00' ||"
+        for identity in broken:
+            spool._connection.execute(
+                f"{flipped} substr(blob, 7) AS BLOB) WHERE id = ?", (identity,)
+            )
+        found, position = [], 0
+        while batches := spool.read(TABLE, position, 4):
+            position = batches[-1].id
+            found += [entry.id for entry in batches]
+        assert found == [n for n in range(first, first + 20) if n not in broken]
+        assert set(spool.damaged) == set(broken)
+        assert all(reason.startswith(TABLE) for reason in spool.damaged.values())
+        assert spool.reader.counters()[f"table:{TABLE}", "spooled"] == 20
+
+
+# -- dead letters, retained copies, granted filters ------------------------------------------
+
+
+def test_the_oldest_dead_letters_make_room_and_are_counted(path):
+    big = rows.DEAD_MAX_BYTES // 4
+    with opened(path) as spool:
+        for number in range(6):
+            spool.append(Group(dead_letters=[letter(b"%d" % number * big, f"n{number}")]))
+        found = spool.reader.rows("SELECT reason FROM dead_letters ORDER BY id")
+        counters = spool.reader.counters()
+    assert [reason for (reason,) in found] == ["n2", "n3", "n4", "n5"]
+    assert (counters["", "dead"], counters["", "dead_dropped"]) == (4, 2)
+    assert counters["", "dead_bytes"] == 4 * big
+
+
+def test_a_payload_that_many_share_stands_once_until_the_last_is_dropped(path):
+    payload = b"p" * (rows.DEAD_MAX_BYTES - 10)
+    with opened(path) as spool:
+        shared = [letter(payload, f"n{number}") for number in range(100)]
+        spool.append(Group(dead_letters=shared))
+        assert spool.reader.rows("SELECT count(*) FROM payloads") == [(1,)]
+        assert spool.reader.counters()["", "dead_bytes"] == len(payload)
+        spool.append(Group(dead_letters=[letter(b"more than ten bytes", "last")]))
+        assert spool.reader.rows("SELECT reason FROM dead_letters") == [("last",)]
+        assert spool.reader.rows("SELECT count(*) FROM payloads") == [(1,)]
+        assert spool.reader.counters()["", "dead_bytes"] == len(b"more than ten bytes")
+
+
+def test_retained_copies_are_known_for_the_last_topics_only(path):
+    with opened(path) as spool:
+        topics = [b"t/%d" % number for number in range(rows.RETAINED_MAX + 50)]
+        spool.append(Group(retained=dict.fromkeys(topics[:-50], b"h")))
+        spool.append(Group(retained=dict.fromkeys([topics[0], *topics[-50:]], b"new")))
+        known = spool.reader.retained()
+        assert len(known) == rows.RETAINED_MAX
+        assert known[topics[0]] == b"new"
+        assert topics[1] not in known
+
+
+def test_granted_filters_keep_the_number_of_their_first_grant(path):
+    with opened(path) as spool:
+        assert spool.grant(["a", "b"]) == {"a": 1, "b": 2}
+        assert spool.grant(["c", "a"])["a"] == 1
+        spool.forget_grant(["a"])
+    with opened(path) as spool:
+        granted = spool.grant(["a"])
+        assert granted["b"] < granted["c"] < granted["a"]
+
+
+# -- readers ---------------------------------------------------------------------------------
+
+
+def test_readers_see_whole_commits_while_a_writer_is_at_work(path):
+    over = threading.Event()
+    with opened(path) as spool:
+
+        def write():
+            while not over.is_set():
+                spool.append(
+                    Group([batch(spool, [b"x"] * 3)], counts=rows.Counter({("", "recorded"): 3}))
+                )
+
+        writer = threading.Thread(target=write)
+        writer.start()
+        try:
+            seen, deadline = 0, time.monotonic() + 30
+            while seen < 300:
+                assert time.monotonic() < deadline
+                reader = SpoolReader(path)
+                counters = reader.counters()
+                seen = counters.get((f"table:{TABLE}", "spooled"), 0)
+                assert seen == counters.get(("", "recorded"), 0)
+                reader.close()
+        finally:
+            over.set()
+            writer.join()
+
+
+def test_a_copy_of_the_file_alone_can_be_read(path, tmp_path):
+    with opened(path) as spool:
+        store(spool, b"one", b"two")
+    copy = shutil.copy(path, tmp_path / "copy.db")
+    reader = SpoolReader(tmp_path / "copy.db")
+    (found,) = reader.batches(TABLE, 0)
+    assert found.records == [b"one", b"two"]
+    assert reader.schema(found.fingerprint) == b"schema"
+    reader.close()
+    assert copy.exists()
