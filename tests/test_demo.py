@@ -30,7 +30,7 @@ def start(lake, *arguments):
     return subprocess.Popen(
         [sys.executable, "-m", "collector", "demo", "--lake", lake, *arguments],
         cwd=lake.parent,
-        env=ENVIRONMENT,
+        env={**ENVIRONMENT, "TMPDIR": str(lake.parent)},
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
