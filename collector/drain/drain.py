@@ -111,7 +111,11 @@ class Drain(threading.Thread):
             self._refusals.settle(ended, ledger)
 
     def _pump(self, stream: Stream, ledger: Ledger, fingerprint: bytes) -> None:
-        """Keep the window full of calls until there is a reason for another stream."""
+        """Keep the window full of calls until there is a reason for another stream.
+
+        When all that waited was sent, what comes next is gathered for a moment: a call costs the
+        same for one record as for a thousand.
+        """
         self._front.rewind()
         self._window.reopened()
         jitter = random.uniform(0.9, 1.1)  # noqa: S311 - tables shall not rotate together.
@@ -122,16 +126,17 @@ class Drain(threading.Thread):
             now = time.monotonic()
             if self._drains.stopping or now >= rotate_at or self._refusals.suspects.ripe():
                 break
+            if now < gathered_at and not self._front.ahead:
+                self._pause(gathered_at - now)
+                continue
             call = self._next_call(ledger, fingerprint)
-            if call is not None and (now >= gathered_at or self._front.has_more_than(call)):
+            if call is not None:
                 self._front.take(call)
                 self._ingest(stream, ledger, call)
                 idle_since, gathered_at = now, now + _GATHER_S
-            elif call is not None:
-                self._pause(gathered_at - now)
             elif ledger:
                 self._pause(rotate_at - now)
-            elif self._front.batches(1) or now - idle_since >= self._options.idle_after:
+            elif self._front.ahead or now - idle_since >= self._options.idle_after:
                 break  # What waits has another schema; or nothing has waited for long.
             else:
                 self._pause(min(rotate_at, idle_since + self._options.idle_after) - now)

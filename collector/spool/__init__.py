@@ -22,6 +22,7 @@ can lose a WAL reset when two connections do. Readers are read-only and brief.
 """
 
 from collector.spool.reader import SpoolReader
+from collector.spool.rows import RETAINED_MAX
 from collector.spool.spool import Group, Spool
 
-__all__ = ["Group", "Spool", "SpoolReader"]
+__all__ = ["RETAINED_MAX", "Group", "Spool", "SpoolReader"]

@@ -116,8 +116,8 @@ class SpoolReader:
         return dict(self.rows("SELECT filter, number FROM granted"))
 
     def retained(self) -> dict[bytes, bytes]:
-        """Return the hash of the last retained copy of each topic."""
-        return dict(self.rows("SELECT topic, hash FROM retained"))
+        """Return the hash of the last retained copy of each topic, the oldest first."""
+        return dict(self.rows("SELECT topic, hash FROM retained ORDER BY id"))
 
     def close(self) -> None:
         """Close the connection."""

@@ -131,25 +131,24 @@ class Spool:
     # -- drain -------------------------------------------------------------------------------
 
     def read(self, table: str, after: int, limit: int = 16) -> Sequence[Batch]:
-        """Return the next batches of a table behind the id `after`, at most `limit`.
+        """Return the next batches of a table behind the id `after`.
 
-        Batches that are acknowledged and not yet deleted are left out, damaged ones too: those
+        Fewer than `limit` means that there are no more; up to twice as many may come. Batches that are acknowledged and not yet deleted are left out, damaged ones too: those
         stay in the file and are named by `damaged`.
         """
         found: list[Batch] = []
         # Copied before the read: what a commit deletes meanwhile is still known as acknowledged.
         acknowledged = set(self._acknowledged)
-        while not found:
-            position = after
+        while len(found) < limit:
+            rows = 0
             for batch in self.reader.batches(table, after, limit):
-                position = batch.id
+                rows, after = rows + 1, batch.id
                 if isinstance(batch, Damaged):
                     self._damaged[batch.id] = f"{table}: {batch.reason}"
                 elif batch.id not in acknowledged:
                     found.append(batch)
-            if position == after:
+            if rows < limit:
                 break
-            after = position
         return found
 
     def acknowledge(self, batches: Iterable[int]) -> None:
