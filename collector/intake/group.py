@@ -81,7 +81,6 @@ class Pending:
         self._touched: set[int] = set()
         self._dead_letters: list[DeadLetter] = []
         self._counts: Counter[tuple[str, str]] = Counter()
-        self._retained: dict[bytes, bytes] = {}
         self._begin()
 
     def _begin(self) -> None:
@@ -117,7 +116,9 @@ class Pending:
                     else (self._too_large(message),)
                 )
             except SpoolError:
-                raise  # No number could be reserved: that is no fault of the message.
+                # No number could be reserved: that is no fault of the message.
+                self._touched.add(offer.station)
+                raise
             except Exception:  # noqa: BLE001 - decision 12.
                 del records[mark:]
                 faults = (Fault("internal", traceback.format_exc()[-_TRACEBACK_CHARS:]),)
@@ -170,10 +171,6 @@ class Pending:
         self._not_recorded += 1
         self._counts["", "dead_lettered"] += 1
 
-    def remember_retained(self, topic: bytes, digest: bytes) -> None:
-        """Keep the hash of a retained copy with this commit."""
-        self._retained[topic] = digest
-
     def _too_large(self, message: Message) -> Fault:
         return Fault(
             "too_large",
@@ -181,12 +178,12 @@ class Pending:
             f" the first {len(message.payload)} are kept",
         )
 
-    def group(self) -> Group:
+    def group(self, retained: dict[bytes, bytes] | None = None) -> Group:
         """Return what the commit is to store; may be called again when the commit failed."""
         group = Group(
             dead_letters=list(self._dead_letters),
             counts=self._counts.copy(),
-            retained=self._retained,
+            retained=retained or {},
         )
         counts = group.counts
         for index in self._touched:
@@ -222,7 +219,7 @@ class Pending:
         for index in self._touched:
             self._stations[index].clear()
         self._touched.clear()
-        self._dead_letters, self._counts, self._retained = [], Counter(), {}
+        self._dead_letters, self._counts = [], Counter()
         self._begin()
 
 

@@ -4,7 +4,6 @@ The order of its steps is the promise: receive, route, map, encode, commit, ackn
 is acknowledged before `Spool.append` has returned; when it raises, nothing of the group is.
 """
 
-import hashlib
 import logging
 import threading
 import time
@@ -15,6 +14,7 @@ from collector.config import Config
 from collector.errors import SpoolError, SpoolFullError
 from collector.intake.group import Pending, StationRecords
 from collector.intake.pace import Pace
+from collector.intake.retained import Retained
 from collector.model import Message
 from collector.router import Router
 from collector.spool import Spool
@@ -56,7 +56,7 @@ class Intake(threading.Thread):
         self._retry_at = 0.0
         self._away = False
         self._grants: dict[str, int] = spool.reader.granted()
-        self._retained = spool.reader.retained()
+        self._retained = Retained(spool.reader.retained())
         self.paused = ""
         self.beat = time.monotonic()
         router.grant(self._grants)
@@ -100,7 +100,6 @@ class Intake(threading.Thread):
         repeats_retained = self._subscriber.state.protocol == "3.1.1"
         for message in messages:
             topic, payload, qos, retain, _, packet_id, identifiers, _, _ = message
-            size_bytes += len(topic) + len(payload)
             if qos:
                 packet_ids.append(packet_id)
             else:
@@ -108,7 +107,8 @@ class Intake(threading.Thread):
                 if self.paused:
                     pending.ignore("full")
                     continue
-            if retain and repeats_retained and self._is_known_retained(message):
+            size_bytes += len(topic) + len(payload)
+            if retain and repeats_retained and self._retained.is_known(topic, payload):
                 pending.ignore("retained")
                 continue
             try:
@@ -129,7 +129,7 @@ class Intake(threading.Thread):
         try:
             if self.paused:
                 self._spool.check_room()
-            self._spool.append(pending.group())
+            self._spool.append(pending.group(self._retained.fresh))
         except SpoolFullError as error:
             self._pause(error)
             return
@@ -139,6 +139,7 @@ class Intake(threading.Thread):
         self._acknowledge()
         self._pace.committed(len(pending.packet_ids), time.monotonic())
         pending.clear()
+        self._retained.stored()
         if self.paused:
             _log.info("the spool has room again: storing goes on")
             self.paused = ""
@@ -206,9 +207,13 @@ class Intake(threading.Thread):
         return self._pending.size_bytes > self._inbox_max_bytes
 
     def _may_come_back(self) -> bool:
-        """Say whether there is room for twice the inbox and a twentieth of the spool."""
+        """Say whether there is room for twice the inbox and a twentieth of the spool.
+
+        Half of a small spool is enough: dead letters and the like stay in it for long.
+        """
+        room = 2 * self._inbox_max_bytes + self._spool_max_bytes // _ROOM_PART
         try:
-            self._spool.check_room(2 * self._inbox_max_bytes + self._spool_max_bytes // _ROOM_PART)
+            self._spool.check_room(min(room, self._spool_max_bytes // 2))
         except SpoolError:
             return False
         self._away, self.paused = False, ""
@@ -218,6 +223,7 @@ class Intake(threading.Thread):
         """Drop the group and the connection: nothing was acknowledged, all of it comes again."""
         _log.error("%s: the messages since the last commit are left to the broker", reason)
         self._pending.give_back()
+        self._retained.give_back()
         self._subscriber.disconnect(reason)
 
     # -- the connection ------------------------------------------------------------------------
@@ -244,12 +250,3 @@ class Intake(threading.Thread):
             _log.warning("granted filters could not be kept, they are asked for again: %s", error)
             return
         self._router.grant(self._grants)
-
-    def _is_known_retained(self, message: Message) -> bool:
-        """Under MQTT 3.1.1 every subscription brings the retained copies again (decision 7)."""
-        digest = hashlib.blake2b(message.payload, digest_size=16).digest()
-        if self._retained.get(message.topic) == digest:
-            return True
-        self._retained[message.topic] = digest
-        self._pending.remember_retained(message.topic, digest)
-        return False
