@@ -86,8 +86,8 @@ def health(snapshot: dict[str, Any]) -> tuple[str, list[str]]:
             degraded.append(f"{table} is {state['state']}: {state['reason']}{hint}")
     degraded += [f"batch {batch}: {why}" for batch, why in snapshot["spool"]["damaged"].items()]
     for station, counts in snapshot["stations"].items():
-        if counts.get("dead:internal"):
-            degraded.append(f"{station}: {counts['dead:internal']} dead letters of kind internal")
+        if count := counts["internal_since_start"]:
+            degraded.append(f"{station}: {count} dead letters of kind internal since the start")
     reasons = failing + offline + degraded
     name = "failing" if failing else "offline" if offline else "degraded" if degraded else "ok"
     return name, reasons

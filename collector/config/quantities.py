@@ -27,7 +27,7 @@ SIZE_UNITS: Final = {
     "TiB": 1024**4,
 }
 
-_QUANTITY = re.compile(r"\s*([0-9]{1,18}(?:\.[0-9]{1,9})?)\s*([A-Za-z]*)\s*", re.ASCII)
+_QUANTITY = re.compile(r"\s*([0-9]{1,24}(?:\.[0-9]{1,9})?)\s*([A-Za-z]*)\s*", re.ASCII)
 _DURATIONS = DURATION_UNITS | {"m": Decimal(60), "sec": Decimal(1)}
 _SIZES = {unit.lower(): factor for unit, factor in SIZE_UNITS.items()}
 

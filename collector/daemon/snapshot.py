@@ -60,14 +60,18 @@ class Snapshots:
                 station.name: {
                     "table": station.table,
                     "rate": rate(f"station:{station.name}", "records"),
+                    "internal_since_start": self._since_start(station.name, "dead:internal"),
                     **_scope(counters, f"station:{station.name}"),
                 }
                 for station in line.config.stations
             },
             "tables": self._tables(counters, rate),
             "spool": self._spool(),
-            "started_with": {"received": self._at_start.get(("", "received"), 0)},
         }
+
+    def _since_start(self, station: str, name: str) -> int:
+        key = (f"station:{station}", name)
+        return self._before[1].get(key, 0) - self._at_start.get(key, 0)
 
     def _broker(self) -> dict[str, Any]:
         state = self._line.subscriber.state

@@ -97,7 +97,11 @@ class Drain(threading.Thread):
         stream, ledger = self._open(first), Ledger()
         ended: StreamError | None = None
         try:
-            self._refusals.before_pump(lambda call: self._send_alone(stream, ledger, call))
+            self._refusals.before_pump(
+                lambda call: self._send_alone(stream, ledger, call),
+                first.fingerprint,
+                min(CALL_MAX_BYTES, self._window.bytes),
+            )
             self._set_state("streaming")
             self._pump(stream, ledger, first.fingerprint)
         except StreamError as error:
@@ -124,10 +128,11 @@ class Drain(threading.Thread):
         while True:
             self._take_acks(ledger, stream.acks())
             now = time.monotonic()
-            if self._drains.stopping or now >= rotate_at or self._refusals.suspects.ripe():
+            if self._drains.stopping or now >= rotate_at or self._refusals.is_ripe(fingerprint):
                 break
             if now < gathered_at and not self._front.ahead:
-                self._pause(gathered_at - now)
+                # Not woken by each commit and each ack: with many tables that was half of the CPU.
+                self._drains.wait_stopping(gathered_at - now)
                 continue
             call = self._next_call(ledger, fingerprint)
             if call is not None:
@@ -182,7 +187,7 @@ class Drain(threading.Thread):
         self._ingest(stream, ledger, call)
         self._await_acks(stream, ledger)
         if ledger and not self._drains.stopping:
-            raise StreamError(End.KEPT, "no acknowledgment came in time")
+            raise StreamError(End.KEPT, "ack timeout: no answer to a call that was sent alone")
         return not ledger
 
     def _await_acks(self, stream: Stream, ledger: Ledger) -> None:

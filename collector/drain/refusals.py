@@ -42,21 +42,25 @@ class Refusals:
         for batch, fingerprint in spool.reader.suspects(table).items():
             self.suspects.add(batch, fingerprint)
 
-    def before_pump(self, send_alone: SendAlone) -> None:
-        """Do on a fresh stream what has to be done alone.
+    def before_pump(self, send_alone: SendAlone, fingerprint: bytes, max_bytes: int) -> None:
+        """Do on a fresh stream what has to be done alone: records of its schema, by small calls.
 
         Raises:
             ReopenError: a suspect was buried, which ended the stream.
             StreamError: the stream ended.
         """
-        if self.suspects.all_refused() and not self._probe(send_alone):
+        if self.suspects.all_refused() and not self._probe(send_alone, fingerprint):
             return
-        for suspect in self.suspects.ripe():
+        for suspect in self.suspects.ripe(fingerprint):
             if not self._try_suspect(send_alone, suspect):
                 return
         while self._search is not None:
-            if not self._search_on(send_alone, self._search):
+            if not self._search_on(send_alone, self._search, fingerprint, max_bytes):
                 return
+
+    def is_ripe(self, fingerprint: bytes) -> bool:
+        """Say whether a suspect of this schema may be tried again, on a fresh stream."""
+        return bool(self.suspects.ripe(fingerprint))
 
     def settle(self, error: StreamError, ledger: Ledger) -> None:
         """Decide what follows from a refusal.
@@ -88,13 +92,13 @@ class Refusals:
                 return batch
         return None
 
-    def _probe(self, send_alone: SendAlone) -> bool:
+    def _probe(self, send_alone: SendAlone, fingerprint: bytes) -> bool:
         """Ask a service that refused everything once more, with one record; buries nothing."""
         self._front.rewind()
         waiting = self._front.batches(1)
         batch = waiting[0] if waiting else self.waiting(held=True)
         call = compose([batch] if batch else [], 1, CALL_MAX_BYTES)
-        if batch is None or call is None:
+        if batch is None or call is None or batch.fingerprint != fingerprint:
             return True
         try:
             if not send_alone(call):
@@ -133,12 +137,14 @@ class Refusals:
             self.suspects.remove(suspect)
         return answered
 
-    def _search_on(self, send_alone: SendAlone, search: Search) -> bool:
+    def _search_on(
+        self, send_alone: SendAlone, search: Search, fingerprint: bytes, max_bytes: int
+    ) -> bool:
         """One step of the search: the oldest records as one call."""
         self._front.rewind()
-        waiting = self._front.batches(CALL_MAX_BYTES)
-        call = compose(waiting, search.call_records(), CALL_MAX_BYTES)
-        if call is None or waiting[0].id > search.until:
+        waiting = self._front.batches(max_bytes)
+        call = compose(waiting, search.call_records(), max_bytes)
+        if call is None or waiting[0].id > search.until or call.fingerprint != fingerprint:
             self._search = None
             return True
         if not send_alone(call):

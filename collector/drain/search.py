@@ -67,9 +67,13 @@ class Suspects:
         if batch not in self._since:
             self._accepted[fingerprint] = self._accepted.get(fingerprint, 0) + 1
 
-    def ripe(self) -> list[int]:
-        """Return the suspects that may be tried again."""
-        return [batch for batch in self._since if self.is_ripe(batch)]
+    def ripe(self, fingerprint: bytes | None = None) -> list[int]:
+        """Return the suspects, of one schema or of all, that may be tried again."""
+        return [
+            batch
+            for batch, (its_own, _) in self._since.items()
+            if fingerprint in (None, its_own) and self.is_ripe(batch)
+        ]
 
     def is_ripe(self, batch: int) -> bool:
         """Say whether another record was accepted since this one was refused alone."""

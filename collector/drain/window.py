@@ -20,6 +20,7 @@ class Window:
         self.ack_timeout_s = ack_timeout_s
         self.bytes = min(FIRST_BYTES, max_bytes)
         self._full: tuple[int, float] | None = None
+        self._shrunk_at = 0.0
 
     def filled(self, offset: int, now: float) -> None:
         """Note that the window was full when the call `offset` was the last one sent."""
@@ -29,7 +30,10 @@ class Window:
     def acknowledged(self, offset: int, latency_s: float, now: float) -> None:
         """Learn from an acknowledgment up to `offset`, whose call was sent `latency_s` ago."""
         if latency_s > _SLOW_S:
-            self.shrink()
+            # Once for all that was in flight: the next calls show what the halving did.
+            if now - latency_s >= self._shrunk_at:
+                self._shrunk_at = now
+                self.shrink()
             return
         self.ack_timeout_s = self._first_ack_timeout_s
         if self._full is not None and offset >= self._full[0]:

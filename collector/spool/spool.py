@@ -133,8 +133,9 @@ class Spool:
     def read(self, table: str, after: int, limit: int = 16) -> Sequence[Batch]:
         """Return the next batches of a table behind the id `after`.
 
-        Fewer than `limit` means that there are no more; up to twice as many may come. Batches that are acknowledged and not yet deleted are left out, damaged ones too: those
-        stay in the file and are named by `damaged`.
+        Fewer than `limit` means that there are no more; up to twice as many may come. Batches that
+        are acknowledged and not yet deleted are left out, damaged ones too: those stay in the file
+        and are named by `damaged`.
         """
         found: list[Batch] = []
         # Copied before the read: what a commit deletes meanwhile is still known as acknowledged.

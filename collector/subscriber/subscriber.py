@@ -26,6 +26,7 @@ from collector.subscriber.subscriptions import Subscription, Subscriptions
 _log = logging.getLogger(__name__)
 
 _STABLE_S: Final = 60.0
+_CONNACK_S: Final = 15.0
 _PROTOCOL_UNKNOWN: Final = 0x84
 _TAKEN_OVER: Final = 0x8E
 _NAMES: Final = {MQTTProtocolVersion.MQTTv5: "5", MQTTProtocolVersion.MQTTv311: "3.1.1"}
@@ -82,6 +83,7 @@ class Subscriber:
         )
         self._backoff = Backoff(1.0, 30.0)
         self._connected_at = 0.0
+        self._connecting_at = 0.0
         self._next_misc = 0.0
         self._wake_read, self._wake_write = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
         # Made once: a private CA for the Zerobus SDK goes into the environment later.
@@ -124,6 +126,8 @@ class Subscriber:
         if self._client.socket() is None:
             return
         self._client.loop_misc()
+        if not self.state.connected and now - self._connecting_at > _CONNACK_S:
+            self._give_up_connecting()
         if self.state.connected and now - self._connected_at > _STABLE_S:
             self._backoff.settled()
         self.subscriptions.retry_refused(self._client, now)
@@ -153,13 +157,23 @@ class Subscriber:
     def _connect(self) -> None:
         self.epoch += 1
         self._client.forget_buffer()
-        self.state.connecting_since = time.monotonic()
+        self._connecting_at = self.state.connecting_since = time.monotonic()
         try:
             self._client.reconnect()
         except (OSError, ValueError) as error:
             self._failed(f"{self._options.url}: {error}")
         finally:
             self.state.connecting_since = 0.0
+
+    def _give_up_connecting(self) -> None:
+        """Leave a broker that took the connection and doesn't answer: some don't know MQTT 5."""
+        hint = ""
+        if self._protocol == MQTTProtocolVersion.MQTTv5:
+            hint = "; if it knows only MQTT 3.1.1, set mqtt.protocol to 3.1.1"
+        self._client.on_disconnect = None
+        self._client.disconnect()
+        self._client = self._make_client()
+        self._failed(f"{self._options.url}: no answer to CONNECT within {_CONNACK_S:.0f} s{hint}")
 
     def _make_client(self) -> BulkClient:
         client = make_client(self._options, self._protocol, self._tls)
