@@ -3,6 +3,7 @@
 from typing import Final
 
 FIRST_BYTES: Final = 256 * 1024
+FLOOR_BYTES: Final = 16 * 1024
 _FAST_S: Final = 5.0
 _SLOW_S: Final = 15.0
 _ACK_TIMEOUT_MAX_S: Final = 600.0
@@ -42,8 +43,8 @@ class Window:
             self._full = None
 
     def shrink(self) -> None:
-        """Halve the window."""
-        self.bytes = max(self.bytes // 2, 1)
+        """Halve the window; one batch may be in flight however small it is."""
+        self.bytes = max(self.bytes // 2, FLOOR_BYTES)
         self._full = None
 
     def timed_out(self, floor_bytes: int) -> None:

@@ -3,12 +3,12 @@
 import subprocess
 
 
-def make_certificates(folder):
+def make_certificates(folder, names_in_it="DNS:localhost,IP:127.0.0.1"):
     """Return the paths of the PEM files `ca`, `cert` and `key`, readable by any user."""
     folder.chmod(0o755)
     names = {name: folder / f"{name}.pem" for name in ("ca", "ca_key", "cert", "key", "request")}
     extensions = folder / "extensions"
-    extensions.write_text("subjectAltName=DNS:localhost,IP:127.0.0.1\n")
+    extensions.write_text(f"subjectAltName={names_in_it}\n")
     curve = ("-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes")
     _openssl(
         "req", "-x509", *curve, "-days", "2", "-subj", "/CN=test ca",
