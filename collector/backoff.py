@@ -3,14 +3,20 @@
 The owner of a retry decides whether to try again; this only says when.
 """
 
+import random
 import time
 from collections.abc import Callable
+from typing import Final
 
-from tenacity import RetryCallState, Retrying, wait_exponential_jitter
+from tenacity import RetryCallState, Retrying, wait_exponential
+
+_JITTER: Final = 0.25
 
 
 class Backoff:
-    """Delays that double from `first` to `cap` seconds, with up to a quarter of jitter.
+    """Delays that double from `first` to `cap` seconds, each shortened by up to a quarter.
+
+    Also at the cap, so that those whom one outage has stopped don't come back at one time.
 
     `settled` ends the series; a caller reports it only after a stable while, so that a peer
     which accepts and drops at once is not hammered.
@@ -34,9 +40,9 @@ class Backoff:
     def failed(self, cap: float | None = None) -> float:
         """Count a failure; returns the seconds until the next try is due."""
         self._state.attempt_number += 1
-        jitter = self._first / 4
-        wait = wait_exponential_jitter(initial=self._first, max=cap or self._cap, jitter=jitter)
-        delay = float(wait(self._state))
+        wait = wait_exponential(multiplier=self._first, max=cap or self._cap)
+        share = 1 - random.uniform(0, _JITTER)  # noqa: S311 - no secret.
+        delay = float(wait(self._state)) * share
         self._due = self._clock() + delay
         return delay
 
