@@ -9,8 +9,9 @@ import random
 import threading
 import time
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from collector.backoff import Backoff
 from collector.drain.encode_anew import encode_table_anew
@@ -18,13 +19,11 @@ from collector.drain.front import Front
 from collector.drain.ledger import Call, Ledger, compose
 from collector.drain.refusals import Refusals, ReopenError
 from collector.drain.search import UNLIMITED
+from collector.drain.shared import Shared
 from collector.drain.window import Window
 from collector.errors import SpoolError
 from collector.model import Batch
 from collector.stream import CALL_MAX_BYTES, CALLS_IN_FLIGHT_MAX, Ack, End, Stream, StreamError
-
-if TYPE_CHECKING:
-    from collector.drain.drains import Drains
 
 _log = logging.getLogger(__name__)
 
@@ -54,15 +53,21 @@ class DrainState:
 
 
 class Drain(threading.Thread):
-    """Carries the batches of one table into Zerobus, in the order of their commits."""
+    """Carries the batches of one table into Zerobus, in the order of their commits.
 
-    def __init__(self, table: str, drains: "Drains", state: DrainState) -> None:
+    `retire` is asked when nothing is left to do, and says whether the thread may end.
+    """
+
+    def __init__(
+        self, table: str, shared: Shared, state: DrainState, retire: Callable[["Drain"], bool]
+    ) -> None:
         super().__init__(name=f"drain {table}", daemon=True)
         self.table = table
         self.state = state
-        self._drains = drains
-        self._spool = drains.spool
-        self._options = drains.options
+        self._shared = shared
+        self._retire = retire
+        self._spool = shared.spool
+        self._options = shared.options
         self._wake = threading.Event()
         self._front = Front(self._spool, table)
         self._refusals = Refusals(table, self._spool, self._front)
@@ -70,6 +75,7 @@ class Drain(threading.Thread):
         self._backoff = Backoff(0.5, 60.0)
         self._held_backoff = Backoff(_HELD_FIRST_S, _HELD_MAX_S)
         self._last_offset = -1
+        self._was_away = False
 
     def notify(self) -> None:
         """Say that there is something to do; may be called from any thread."""
@@ -128,11 +134,11 @@ class Drain(threading.Thread):
         while True:
             self._take_acks(ledger, stream.acks())
             now = time.monotonic()
-            if self._drains.stopping or now >= rotate_at or self._refusals.is_ripe(fingerprint):
+            if self._shared.stopping or now >= rotate_at or self._refusals.is_ripe(fingerprint):
                 break
             if now < gathered_at and not self._front.ahead:
                 # Not woken by each commit and each ack: with many tables that was half of the CPU.
-                self._drains.wait_stopping(gathered_at - now)
+                self._shared.sleep(gathered_at - now)
                 continue
             call = self._next_call(ledger, fingerprint)
             if call is not None:
@@ -178,6 +184,9 @@ class Drain(threading.Thread):
             if calls:
                 self._window.acknowledged(ack.offset, ack.at - calls[-1].sent_at, ack.at)
                 self._held_backoff.settled()
+                if self._was_away:
+                    self._was_away = False
+                    self._shared.service_is_back()
                 self.state.last_ack_us = time.time_ns() // 1000
         self.state.in_flight_bytes = ledger.in_flight_bytes
         self.state.window_bytes = self._window.bytes
@@ -186,7 +195,7 @@ class Drain(threading.Thread):
         """Send a call with nothing else in flight; False when the line stops meanwhile."""
         self._ingest(stream, ledger, call)
         self._await_acks(stream, ledger)
-        if ledger and not self._drains.stopping:
+        if ledger and not self._shared.stopping:
             raise StreamError(End.KEPT, "ack timeout: no answer to a call that was sent alone")
         return not ledger
 
@@ -195,7 +204,7 @@ class Drain(threading.Thread):
         deadline = time.monotonic() + self._window.ack_timeout_s
         while ledger:
             self._take_acks(ledger, stream.acks())
-            remaining = min(deadline, self._drains.stop_deadline) - time.monotonic()
+            remaining = min(deadline, self._shared.stop_deadline) - time.monotonic()
             if not ledger or remaining <= 0:
                 break
             # A stop moves the deadline: look again now and then.
@@ -207,9 +216,9 @@ class Drain(threading.Thread):
         held = self.state.state == "held"
         if self.state.state == "idle":
             self._set_state("opening")
-        stream = self._drains.connections.open(
+        stream = self._shared.connections.open(
             self.table,
-            self._drains.file_descriptor(first.fingerprint),
+            self._shared.file_descriptor(first.fingerprint),
             self._wake.set,
             ack_timeout=self._window.ack_timeout_s,
             tries=self._backoff.tries,
@@ -220,7 +229,7 @@ class Drain(threading.Thread):
 
     def _wait_for_work(self) -> Batch | None:
         """Return the batch that says which schema the next stream has; None to end the thread."""
-        while not self._drains.stopping:
+        while not self._shared.stopping:
             self._front.rewind()
             held = self.state.state == "held"
             waiting = self._front.batches(1)
@@ -229,7 +238,7 @@ class Drain(threading.Thread):
             if (suspect := self._refusals.waiting(held=held)) is not None:
                 return suspect
             self._set_state("idle")
-            if self._drains.retire(self):
+            if self._retire(self):
                 break
         return None
 
@@ -248,11 +257,15 @@ class Drain(threading.Thread):
             level = logging.ERROR if held else logging.WARNING
             _log.log(level, "%s: %s: %s%s", self.table, name, reason, f" ({hint})" if hint else "")
         self._set_state(name, reason, hint)
-        self._drains.wait_stopping(delay)
+        if held:
+            self._shared.sleep(delay)
+        else:
+            self._was_away = True
+            self._shared.wait_for_service(delay)
 
     def _encode_anew(self) -> bool:
         """Give batches of an older schema the configured one; True when that helped."""
-        schema = self._drains.schemas.get(self.table)
+        schema = self._shared.schemas.get(self.table)
         self._front.rewind()
         waiting = self._front.batches(1)
         if schema is None or not waiting or waiting[0].fingerprint == schema.fingerprint:

@@ -6,17 +6,14 @@ from collections.abc import Iterable, Mapping
 
 from collector.config import Zerobus
 from collector.drain.drain import Drain, DrainState
+from collector.drain.shared import Shared
 from collector.spool import Spool
 from collector.stream import Connections
 from collector.tables import Schema
 
 
 class Drains:
-    """Starts a drain when a table gets work, ends it with its idle stream.
-
-    `schemas` are the configured ones by table; a table that has left the configuration drains by
-    what the spool knows.
-    """
+    """Starts a drain when a table gets work, and lets it end with its idle stream."""
 
     drain_type = Drain
 
@@ -27,39 +24,29 @@ class Drains:
         options: Zerobus,
         schemas: Mapping[str, Schema],
     ) -> None:
-        self.spool = spool
-        self.connections = connections
-        self.options = options
-        self.schemas = schemas
-        self.stop_deadline = float("inf")
+        self._shared = Shared(spool, connections, options, schemas)
         self._lock = threading.Lock()
         self._drains: dict[str, Drain] = {}
         self._states: dict[str, DrainState] = {}
         self._notified: set[str] = set()
-        self._descriptors: dict[bytes, bytes] = {}
-        self._stopping = threading.Event()
-
-    @property
-    def stopping(self) -> bool:
-        """Whether the line is to end."""
-        return self._stopping.is_set()
 
     def notify(self, tables: Iterable[str]) -> None:
         """Hand over work: these tables have new batches."""
         with self._lock:
-            if self.stopping:
+            if self._shared.stopping:
                 return
             for table in tables:
                 drain = self._drains.get(table)
                 if drain is None:
                     state = self._states.setdefault(table, DrainState())
-                    drain = self._drains[table] = self.drain_type(table, self, state)
+                    drain = self.drain_type(table, self._shared, state, self._retire)
+                    self._drains[table] = drain
                     drain.start()
                 else:
                     self._notified.add(table)
                     drain.notify()
 
-    def retire(self, drain: Drain) -> bool:
+    def _retire(self, drain: Drain) -> bool:
         """End a drain that found nothing to do, unless work was handed over meanwhile."""
         with self._lock:
             if drain.table in self._notified:
@@ -67,18 +54,6 @@ class Drains:
                 return False
             del self._drains[drain.table]
             return True
-
-    def file_descriptor(self, fingerprint: bytes) -> bytes:
-        """Return what a stream is opened with, for batches of this schema."""
-        known = self._descriptors.get(fingerprint)
-        if known is None:
-            schema = Schema.from_stored(self.spool.reader.schema(fingerprint))
-            known = self._descriptors[fingerprint] = schema.file_descriptor
-        return known
-
-    def wait_stopping(self, seconds: float) -> bool:
-        """Wait, unless the line ends; True when it does."""
-        return self._stopping.wait(seconds)
 
     def states(self) -> dict[str, DrainState]:
         """Return the state of each table that had a drain since the start."""
@@ -90,9 +65,8 @@ class Drains:
 
         Drains that are opening a stream are not waited for: they have nothing in flight.
         """
-        self.stop_deadline = deadline
         with self._lock:
-            self._stopping.set()
+            self._shared.stop(deadline)
             drains = list(self._drains.values())
         for drain in drains:
             drain.notify()
