@@ -36,7 +36,11 @@ _HELD_OPENS_AT_A_TIME: Final = 2
 _OPEN_TIMEOUT_S: Final = 15.0
 _OPEN_TIMEOUT_MAX_S: Final = 60.0
 _CLOSED_KEPT_S: Final = 60.0
-_REFUSED_PREFIX: Final = "Invalid argument:"
+# Both are the SDK's own words for INVALID_ARGUMENT; which of them comes is a race inside it.
+_REFUSED_PREFIXES: Final = (
+    "Invalid argument:",
+    "Stream is closed: code: 'Client specified an invalid argument'",
+)
 
 
 class End(Enum):
@@ -263,7 +267,7 @@ class Connections:
 
 def _ended(reason: str) -> StreamError:
     """Classify the end of a stream by the SDK's own prefix; the server's words are not read."""
-    end = End.REFUSED if reason.startswith(_REFUSED_PREFIX) else End.KEPT
+    end = End.REFUSED if reason.startswith(_REFUSED_PREFIXES) else End.KEPT
     return StreamError(end, reason)
 
 
