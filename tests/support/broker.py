@@ -6,6 +6,8 @@ import subprocess
 from support.waiting import answers, free_port, wait_for
 
 PLAIN = """
+# As root mosquitto would become a user who may not read the folder of a test; else this is ignored.
+user root
 persistence true
 persistence_location {folder}/
 autosave_interval 1
@@ -46,12 +48,6 @@ class Broker:
                 **(certificates or {}),
             )
         )
-        # Started as root mosquitto becomes the user that its package made.
-        self.folder.chmod(0o777)
-        parent = self.folder.parent
-        while parent != parent.parent and parent.name != "tmp":
-            parent.chmod(parent.stat().st_mode | 0o055)
-            parent = parent.parent
         self.process = None
 
     def start(self):
