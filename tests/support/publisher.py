@@ -25,9 +25,10 @@ def _length(value):
 class Publisher:
     """`acknowledged` has the ids that the broker took, in order; `again` those sent twice."""
 
-    def __init__(self, port, qos=1):
+    def __init__(self, port, qos=1, *, retain=False):
         self._port = port
         self._qos = qos
+        self._retain = retain
         self._sock = None
         self._in_flight = {}
         self._packet_id = 0
@@ -91,7 +92,7 @@ class Publisher:
             else:
                 self.acknowledged.append(entry[0])
             body += payload
-            out.append(bytes([0x30 | self._qos << 1]) + _length(len(body)) + body)
+            out.append(bytes([0x30 | self._qos << 1 | self._retain]) + _length(len(body)) + body)
         self._sock.settimeout(5)
         self._sock.sendall(b"".join(out))
 
