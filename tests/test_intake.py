@@ -6,6 +6,7 @@ mapping, the router and the spool are real.
 
 import json
 import threading
+import time
 from types import SimpleNamespace
 
 import pytest
@@ -108,7 +109,7 @@ def test_a_batch_is_never_over_its_limits_unless_one_record_is(tmp_path, count, 
 
 def test_what_is_given_back_is_no_longer_there_and_qos_0_of_it_is_counted(numbered):
     add(numbered, message(), message(qos=0), message(qos=0, payload=b"no"))
-    numbered.give_back()
+    numbered.give_back(1.0)
     group = numbered.group()
     assert (group.batches, group.dead_letters) == ([], [])
     assert {key: value for key, value in group.counts.items() if value} == {
@@ -274,3 +275,30 @@ def test_packet_ids_of_an_earlier_connection_are_not_acknowledged_on_the_next(lo
     wait_for(lambda: line.subscriber.acknowledged, "the PUBACK")
     assert line.subscriber.acknowledged == [(2, 1)]
     assert counters(line)["recorded"] == 2
+
+
+def test_a_loop_that_stands_still_does_not_beat_unless_it_is_connecting(loop):
+    line = loop()
+    wait_for(lambda: line.intake.is_beating(0.5), "a beat")
+    standing = threading.Event()
+    line.subscriber.script += [Standing(standing)]
+    wait_for(lambda: not line.intake.is_beating(0.2), "the loop to stand still")
+    line.subscriber.state.connecting_since = time.monotonic()
+    assert line.intake.is_beating(0.2)
+    line.subscriber.state.connecting_since = time.monotonic() - 121
+    assert not line.intake.is_beating(0.2)
+    line.subscriber.state.connecting_since = 0.0
+    standing.set()
+    wait_for(lambda: line.intake.is_beating(0.5), "the loop to go on")
+
+
+class Standing(list):
+    """Messages that do not come before they are let go."""
+
+    def __init__(self, let_go):
+        super().__init__()
+        self.let_go = let_go
+
+    def __bool__(self):
+        assert self.let_go.wait(10)
+        return False

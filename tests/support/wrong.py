@@ -67,7 +67,23 @@ class RaisingLine(Line):
         super().__init__(plan, *rest)
 
 
+class Dies(Raises):
+    """Ends its thread as no mapping may."""
+
+    def encode(self, message, *rest):
+        if message.payload == b"die":
+            raise SystemExit("the thread ends")
+        return self._mapping.encode(message, *rest)
+
+
+class DyingLine(Line):
+    def __init__(self, plan, *rest):
+        object.__setattr__(plan, "mappings", tuple(Dies(m) for m in plan.mappings))
+        super().__init__(plan, *rest)
+
+
 LINES = {
+    "dies": DyingLine,
     "acknowledges-first": type("Wrong", (Line,), {"intake_type": AcknowledgesFirst}),
     "honours-old-streams": type("Wrong", (Line,), {"drains_type": WrongDrains}),
     "raises": RaisingLine,
