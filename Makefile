@@ -29,7 +29,9 @@ lint: .venv/dev
 
 bench: .venv/dev mosquitto
 	@command -v cc >/dev/null || { echo "a C compiler is needed: apt-get install gcc" >&2; exit 1; }
-	$(BIN)/python benchmarks/run.py $(ARGS) | tee benchmarks/result.json
+	$(BIN)/python benchmarks/run.py $(ARGS) > benchmarks/result.new
+	mv benchmarks/result.new benchmarks/result.json
+	cat benchmarks/result.json
 
 clean:
 	rm -rf .venv build *.egg-info .mypy_cache .pytest_cache .ruff_cache

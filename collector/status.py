@@ -24,7 +24,7 @@ class NotRunningError(CollectorError):
 
 
 class StatusFile:
-    """Writes the file; its modes let the operator's group read it, and nobody else."""
+    """Writes the file, which only the user of the daemon may read."""
 
     def __init__(self, folder: Path) -> None:
         self._path = folder / FILE

@@ -10,6 +10,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 from enum import Enum
 from typing import Final
@@ -186,8 +187,7 @@ class Connections:
         Raises:
             StreamError: HELD when the service refused, KEPT when it could not be reached.
         """
-        gate = self._held_opens if held else self._opens
-        with gate:
+        with self._held_opens if held else nullcontext(), self._opens:
             callback = _Callback(wake)
             connection = self._choose()
             began = time.monotonic()
@@ -199,14 +199,14 @@ class Connections:
                     self._stream_options(callback, ack_timeout, tries),
                 )
             except NonRetriableException as error:
+                self._leave(connection)
                 raise StreamError(End.HELD, str(error), _hint(str(error), table)) from error
             except ZerobusException as error:
+                self._leave(connection)
                 self._learn_limit(connection, began, str(error))
                 raise StreamError(End.KEPT, str(error)) from error
-            finally:
-                with self._lock:
-                    connection.opening -= 1
             with self._lock:
+                connection.opening -= 1
                 connection.callbacks.append(callback)
         return Stream(raw, callback, lambda: self._release(connection, callback, raw))
 
@@ -244,6 +244,11 @@ class Connections:
                 self._connections.append(connection)
             connection.opening += 1
             return connection
+
+    def _leave(self, connection: _Connection) -> None:
+        """Give the place of a stream that was not opened back."""
+        with self._lock:
+            connection.opening -= 1
 
     def _learn_limit(self, connection: _Connection, began: float, reason: str) -> None:
         """Learn the server's limit: an open timed out while the others got acknowledgments."""

@@ -254,28 +254,32 @@ def test_a_new_nullable_column_is_null_in_what_is_encoded_anew(spool, older, now
     store(spool, older, {"a": 1}, {})
     seqs = list(spool.read(TABLE, 0)[0].seqs)
     spool.add_schema(now.fingerprint, now.stored)
-    assert encode_table_anew(spool, TABLE, now)
+    assert encode_table_anew(spool, TABLE, now) == (True, "")
     (batch,) = spool.read(TABLE, 0)
     assert (batch.fingerprint, list(batch.seqs)) == (now.fingerprint, seqs)
     assert rows_of(spool, now) == [{"a": 1}, {}]
-    assert not encode_table_anew(spool, TABLE, now)
+    assert encode_table_anew(spool, TABLE, now) == (False, "")
 
 
 @pytest.mark.parametrize(
-    ("fields", "row"),
+    ("fields", "row", "why"),
     [
-        (["optional string name"], {"name": "x", "a": 1}),
-        (["optional string name", "optional int32 a", "required int32 b"], {"a": 1}),
-        (["optional string name", "optional bytes a"], {"a": 1}),
+        (["optional string name"], {"name": "x", "a": 1}, "column a is gone"),
+        (["optional string name", "optional int32 a", "required int32 b"], {"a": 1}, "column b"),
+        (["optional string name", "optional bytes a"], {"a": 1}, "expected bytes"),
     ],
     ids=["a removed column with a value", "a NOT NULL column without", "another type"],
 )
-def test_what_does_not_fit_the_changed_schema_stays_as_it_is(spool, now, tmp_path, fields, row):
+def test_what_does_not_fit_the_changed_schema_stays_as_it_is(
+    spool, now, tmp_path, fields, row, why
+):
     changed = schema(tmp_path / "changed", *fields)
     store(spool, now, row)
     spool.add_schema(changed.fingerprint, changed.stored)
     before = spool.read(TABLE, 0)
-    assert not encode_table_anew(spool, TABLE, changed)
+    changed_any, stuck = encode_table_anew(spool, TABLE, changed)
+    assert not changed_any
+    assert why in stuck
     assert spool.read(TABLE, 0) == before
 
 
@@ -284,7 +288,7 @@ def test_a_removed_column_without_values_and_moved_ones_keep_what_is_there(spool
     changed = schema(tmp_path / "changed", *fields)
     store(spool, now, {"a": 2**31 - 1})
     spool.add_schema(changed.fingerprint, changed.stored)
-    assert encode_table_anew(spool, TABLE, changed)
+    assert encode_table_anew(spool, TABLE, changed)[0]
     assert rows_of(spool, changed) == [{"a": 2**31 - 1}]
 
 
@@ -293,6 +297,8 @@ def test_a_batch_that_does_not_fit_keeps_no_other_from_being_encoded(spool, now,
     store(spool, now, {"name": "x"})
     store(spool, now, {"a": 1})
     spool.add_schema(changed.fingerprint, changed.stored)
-    assert encode_table_anew(spool, TABLE, changed)
+    changed_any, stuck = encode_table_anew(spool, TABLE, changed)
+    assert changed_any
+    assert "column name is gone" in stuck
     fingerprints = [batch.fingerprint for batch in spool.read(TABLE, 0)]
     assert fingerprints == [now.fingerprint, changed.fingerprint]

@@ -19,12 +19,13 @@ from collector.config import Config
 from collector.daemon.line import STOP_S, Line, plan
 from collector.daemon.notify import notify, watchdog_interval_s
 from collector.daemon.snapshot import Snapshots
-from collector.errors import CollectorError
+from collector.errors import CollectorError, LockedError
 
 _log = logging.getLogger(__name__)
 
 _TICK_S: Final = 1.0
 _REPORT_EVERY_S: Final = 5.0
+_LOOK_AFTER_TICKS: Final = 10
 _BEAT_WITHIN_S: Final = 30.0
 
 
@@ -55,15 +56,34 @@ class _Daemon:
             signal.signal(number, self._on_signal)
         for warning in config.warnings:
             _log.warning("%s", warning)
-        self._line = line_type(plan(config))
+        compiled = plan(config)
+        try:
+            self._line = line_type(compiled, self._signalled.is_set)
+        except LockedError:
+            if self._signalled.is_set():
+                self._exit(0)
+            raise
         self._status = status.StatusFile(config.runtime_dir)
         self._snapshots = Snapshots(self._line)
         self._tick_error = ""
+        self._ticks = 0
         self._reported: tuple[float, object] = (0.0, None)
 
     def run(self) -> NoReturn:
-        self._line.start()
-        self._report()
+        """Run until a signal; whatever else ends the main thread ends the process at once."""
+        try:
+            self._line.start()
+            self._tick()
+            self._watch()
+        except Exception:  # noqa: BLE001 - The top of the main thread.
+            _log.critical("the collector ends", exc_info=True)
+            self._exit(1)
+        if self._dead_thread:
+            self._exit(1)
+        self._stop()
+        self._exit(0)
+
+    def _watch(self) -> None:
         notify("READY=1")
         _log.info("ready: %d stations", len(self._line.config.stations))
         watchdog_s, fed_at = watchdog_interval_s(), 0.0
@@ -73,22 +93,21 @@ class _Daemon:
             if watchdog_s and now - fed_at >= watchdog_s and self._beats():
                 notify("WATCHDOG=1")
                 fed_at = now
-        if self._dead_thread:
-            self._exit(1)
-        self._stop()
-        self._exit(0)
 
     def _tick(self) -> None:
         """What a second brings: deletes that wait for a commit, and the status file."""
         error = ""
         try:
             self._line.spool.tick()
+            self._ticks += 1
+            if self._ticks % _LOOK_AFTER_TICKS == 0:
+                self._line.drains.look_after(self._line.spool.reader.tables())
+            self._report()
         except CollectorError as failed:
             error = str(failed)
         if error and error != self._tick_error:
             _log.error("%s; trying again every second", error)
         self._tick_error = error
-        self._report()
 
     def _report(self) -> None:
         """Write the status file when something has changed, and now and then as a sign of life."""

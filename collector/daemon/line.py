@@ -5,6 +5,7 @@
 
 import logging
 import time
+from collections.abc import Callable
 from collections.abc import Mapping as Dict
 from dataclasses import dataclass
 from importlib.metadata import version
@@ -93,12 +94,15 @@ def _compile(config: Config, station: Station, schemas: Dict[Path, Schema]) -> M
 
 
 class Line:
-    """The running parts. `intake_type` and `drains_type` are there to be shown wrong by tests."""
+    """The running parts; `give_up` ends the wait for a spool that another collector owns.
+
+    `intake_type` and `drains_type` are there to be shown wrong by tests.
+    """
 
     intake_type = Intake
     drains_type = Drains
 
-    def __init__(self, plan_: Plan, lock_wait_s: float = LOCK_WAIT_S) -> None:
+    def __init__(self, plan_: Plan, give_up: Callable[[], bool] = lambda: False) -> None:
         self.plan = plan_
         config = self.config = plan_.config
         self._lock = SpoolLock(config.spool.path)
@@ -107,9 +111,9 @@ class Line:
                 "%s owns the spool %s: waiting up to %.0f s for it",
                 self._lock.holder(),
                 config.spool.path,
-                lock_wait_s,
+                LOCK_WAIT_S,
             )
-            self._lock.wait(lock_wait_s)
+            self._lock.wait(LOCK_WAIT_S, give_up)
         limits = config.spool
         self.spool = Spool(limits.path, limits.max_bytes, limits.min_free_bytes)
         for schema in plan_.schemas.values():

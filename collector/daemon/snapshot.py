@@ -75,6 +75,7 @@ class Snapshots:
 
     def _broker(self) -> dict[str, Any]:
         state = self._line.subscriber.state
+        subscriptions = self._line.subscriber.subscriptions
         return {
             "url": self._line.config.mqtt.url,
             "connected": state.connected,
@@ -84,7 +85,7 @@ class Snapshots:
             "disconnects": state.disconnects,
             "sessions_lost": state.sessions_lost,
             "last_error": state.last_error,
-            "refused_filters": dict(self._line.subscriber.subscriptions.refused),
+            "refused_filters": subscriptions.refused | subscriptions.limited,
         }
 
     def _tables(self, counters: Counters, rate: Any) -> dict[str, Any]:

@@ -76,6 +76,9 @@ class Drain(threading.Thread):
         self._held_backoff = Backoff(_HELD_FIRST_S, _HELD_MAX_S)
         self._last_offset = -1
         self._was_away = False
+        self._batch_bytes = 0
+        self.has_stream = False
+        self._stuck = ""
 
     def notify(self) -> None:
         """Say that there is something to do; may be called from any thread."""
@@ -84,9 +87,12 @@ class Drain(threading.Thread):
 
     def run(self) -> None:
         """Use one stream after the other while there is work."""
-        while (first := self._wait_for_work()) is not None:
+        while not self._shared.stopping:
             began = time.monotonic()
             try:
+                first = self._wait_for_work()
+                if first is None:
+                    return
                 self._use_one_stream(first)
                 self._backoff.settled()
             except ReopenError:
@@ -101,8 +107,11 @@ class Drain(threading.Thread):
     def _use_one_stream(self, first: Batch) -> None:
         """Open a stream for the schema of `first` and send until there is a reason to end it."""
         stream, ledger = self._open(first), Ledger()
+        self.has_stream = True
         ended: StreamError | None = None
         try:
+            if self._shared.stopping:
+                return
             self._refusals.before_pump(
                 lambda call: self._send_alone(stream, ledger, call),
                 first.fingerprint,
@@ -114,6 +123,7 @@ class Drain(threading.Thread):
             ended = error
         finally:
             self._take_acks(ledger, stream.close())
+            self.has_stream = False
             self.state.suspects = len(self._refusals.suspects)
             self.state.in_flight_bytes = 0
         if ended is not None:
@@ -159,7 +169,8 @@ class Drain(threading.Thread):
         if not waiting or waiting[0].fingerprint != fingerprint:
             return None
         room = self._window.bytes - ledger.in_flight_bytes
-        if ledger and (waiting[0].size_bytes > room or len(ledger) >= CALLS_IN_FLIGHT_MAX):
+        self._batch_bytes = waiting[0].size_bytes
+        if ledger and (self._batch_bytes > room or len(ledger) >= CALLS_IN_FLIGHT_MAX):
             self._window.filled(self._last_offset, time.monotonic())
             return None
         # A quarter of the window, so that acknowledgments show progress on a slow link.
@@ -186,7 +197,7 @@ class Drain(threading.Thread):
                 self._held_backoff.settled()
                 if self._was_away:
                     self._was_away = False
-                    self._shared.service_is_back()
+                    self._shared.recovered()
                 self.state.last_ack_us = time.time_ns() // 1000
         self.state.in_flight_bytes = ledger.in_flight_bytes
         self.state.window_bytes = self._window.bytes
@@ -229,6 +240,7 @@ class Drain(threading.Thread):
 
     def _wait_for_work(self) -> Batch | None:
         """Return the batch that says which schema the next stream has; None to end the thread."""
+        self._refusals.load()
         while not self._shared.stopping:
             self._front.rewind()
             held = self.state.state == "held"
@@ -249,9 +261,9 @@ class Drain(threading.Thread):
         if held and self._encode_anew():
             return
         if "ack timeout" in reason.lower() or "exhausted" in reason.lower():
-            waiting = self._front.batches(1)
-            self._window.timed_out(waiting[0].size_bytes if waiting else 0)
+            self._window.timed_out(self._batch_bytes)
         delay = (self._held_backoff if held else self._backoff).failed()
+        hint = "; ".join(filter(None, (hint, self._stuck)))
         name = "held" if held else "waiting"
         if (self.state.state, self.state.reason) != (name, reason):
             level = logging.ERROR if held else logging.WARNING
@@ -261,16 +273,21 @@ class Drain(threading.Thread):
             self._shared.sleep(delay)
         else:
             self._was_away = True
-            self._shared.wait_for_service(delay)
+            self._shared.wait_for_recovery(delay)
 
     def _encode_anew(self) -> bool:
         """Give batches of an older schema the configured one; True when that helped."""
         schema = self._shared.schemas.get(self.table)
-        self._front.rewind()
-        waiting = self._front.batches(1)
-        if schema is None or not waiting or waiting[0].fingerprint == schema.fingerprint:
+        try:
+            self._front.rewind()
+            waiting = self._front.batches(1)
+            if schema is None or not waiting or waiting[0].fingerprint == schema.fingerprint:
+                return False
+            changed, self._stuck = encode_table_anew(self._spool, self.table, schema)
+        except SpoolError as error:
+            self._stuck = str(error)
             return False
-        return encode_table_anew(self._spool, self.table, schema)
+        return changed
 
     def _set_state(self, name: str, reason: str = "", hint: str = "") -> None:
         if name == "streaming" and self.state.state in ("held", "waiting"):

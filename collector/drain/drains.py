@@ -1,5 +1,6 @@
 """The threads of the drains: one for each table that has work, none for those that have not."""
 
+import logging
 import threading
 import time
 from collections.abc import Iterable, Mapping
@@ -10,6 +11,8 @@ from collector.drain.shared import Shared
 from collector.spool import Spool
 from collector.stream import Connections
 from collector.tables import Schema
+
+_log = logging.getLogger(__name__)
 
 
 class Drains:
@@ -40,11 +43,24 @@ class Drains:
                 if drain is None:
                     state = self._states.setdefault(table, DrainState())
                     drain = self.drain_type(table, self._shared, state, self._retire)
-                    self._drains[table] = drain
-                    drain.start()
+                    self._start(table, drain)
                 else:
                     self._notified.add(table)
                     drain.notify()
+
+    def look_after(self, tables: Iterable[str]) -> None:
+        """Start what should run and doesn't: a hand-over is not allowed to fail, but it can."""
+        with self._lock:
+            missing = [table for table in tables if table not in self._drains]
+        self.notify(missing)
+
+    def _start(self, table: str, drain: Drain) -> None:
+        try:
+            drain.start()
+        except RuntimeError as error:  # No more threads: the records are safe in the spool.
+            _log.error("%s: its drain can't be started: %s", table, error)
+            return
+        self._drains[table] = drain
 
     def _retire(self, drain: Drain) -> bool:
         """End a drain that found nothing to do, unless work was handed over meanwhile."""
@@ -71,5 +87,5 @@ class Drains:
         for drain in drains:
             drain.notify()
         for drain in drains:
-            if drain.state.state == "streaming":
+            if drain.has_stream:
                 drain.join(max(0.0, deadline - time.monotonic()))

@@ -18,8 +18,8 @@ from collector.stream import CALL_MAX_BYTES, End, StreamError
 _log = logging.getLogger(__name__)
 
 _ALL_REFUSED_HINT: Final = (
-    "every record is refused: compare tables/*/schema.proto with the table;"
-    " `collector dead bury` makes dead letters of them, on your word"
+    "every record is refused: compare tables/*/schema.proto with the table, and with what changed"
+    " in it; nothing is buried while no record is accepted"
 )
 
 SendAlone = Callable[[Call], bool]
@@ -39,8 +39,14 @@ class Refusals:
         self._front = front
         self._search: Search | None = None
         self.suspects = Suspects()
-        for batch, fingerprint in spool.reader.suspects(table).items():
-            self.suspects.add(batch, fingerprint)
+        self._loaded = False
+
+    def load(self) -> None:
+        """Learn of the suspects that an earlier run, or thread, has left in the spool."""
+        if not self._loaded:
+            for batch, fingerprint in self._spool.reader.suspects(self._table).items():
+                self.suspects.add(batch, fingerprint)
+            self._loaded = True
 
     def before_pump(self, send_alone: SendAlone, fingerprint: bytes, max_bytes: int) -> None:
         """Do on a fresh stream what has to be done alone: records of its schema, by small calls.

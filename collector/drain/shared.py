@@ -29,7 +29,7 @@ class Shared:
         self.schemas = schemas
         self.stop_deadline = float("inf")
         self._stopping = threading.Event()
-        self._service = threading.Condition()
+        self._recovery = threading.Condition()
         self._recoveries = 0
         self._descriptors: dict[bytes, bytes] = {}
 
@@ -42,24 +42,24 @@ class Shared:
         """End every wait; what is in flight may still be acknowledged until the deadline."""
         self.stop_deadline = deadline
         self._stopping.set()
-        with self._service:
-            self._service.notify_all()
+        with self._recovery:
+            self._recovery.notify_all()
 
     def sleep(self, seconds: float) -> None:
         """Wait, unless the line ends."""
         self._stopping.wait(seconds)
 
-    def wait_for_service(self, seconds: float) -> None:
+    def wait_for_recovery(self, seconds: float) -> None:
         """Wait, unless the line ends or another table finds that the service is back."""
-        with self._service:
+        with self._recovery:
             seen = self._recoveries
-            self._service.wait_for(lambda: self.stopping or self._recoveries != seen, seconds)
+            self._recovery.wait_for(lambda: self.stopping or self._recoveries != seen, seconds)
 
-    def service_is_back(self) -> None:
+    def recovered(self) -> None:
         """End the waits of the other tables: they need not find out by themselves."""
-        with self._service:
+        with self._recovery:
             self._recoveries += 1
-            self._service.notify_all()
+            self._recovery.notify_all()
 
     def file_descriptor(self, fingerprint: bytes) -> bytes:
         """Return what a stream is opened with, for batches of this schema."""

@@ -13,7 +13,6 @@ from collector.router import Resolution
 from collector.spool import Group, Spool
 
 _TRACEBACK_CHARS: Final = 4_000
-_KEPT_BYTES: Final = 4_096
 
 
 class StationRecords:
@@ -38,31 +37,34 @@ class StationRecords:
             self._seqs.append(self._spool.reserve())
         return self._seqs[at]
 
-    def batches(
-        self, received_us: int, record_max_bytes: int
-    ) -> tuple[list[NewBatch], list[bytes]]:
-        """Turn the records into batches; also returns records that are too large to send."""
-        records, seqs = self.records, self._seqs[: len(self.records)]
-        too_large = [record for record in records if len(record) > record_max_bytes]
-        if too_large:
-            kept = [at for at, record in enumerate(records) if len(record) <= record_max_bytes]
-            records, seqs = [records[at] for at in kept], [seqs[at] for at in kept if seqs]
-        numbers: Sequence[int] = seqs
+    def take_too_large(self, mark: int, max_bytes: int) -> list[int]:
+        """Take records behind `mark` that are over a limit back; returns their sizes."""
+        sizes = [(at, len(self.records[at])) for at in range(mark, len(self.records))]
+        too_large = [(at, size) for at, size in sizes if size > max_bytes]
+        for at, _ in reversed(too_large):
+            del self.records[at]
+            # Its number stands in the record: those behind it keep theirs.
+            del self._seqs[at : at + 1]
+        return [size for _, size in too_large]
+
+    def batches(self, received_us: int) -> list[NewBatch]:
+        """Turn the records into batches."""
+        records = self.records
+        numbers: Sequence[int] = self._seqs[: len(records)]
         if not self.mapping.wants_seq:
             first = self._spool.reserve(len(records)) if records else 0
             numbers = range(first, first + len(records))
-        fingerprint = self.mapping.schema.fingerprint
         return [
             NewBatch(
                 self.table,
                 self.mapping.station,
-                fingerprint,
+                self.mapping.schema.fingerprint,
                 numbers[start:stop],
                 received_us,
                 records[start:stop],
             )
             for start, stop in _cuts(records)
-        ], too_large
+        ]
 
     def clear(self) -> None:
         """Begin the next group."""
@@ -91,9 +93,10 @@ class Pending:
         self.received_us = 0
         self.unprotected = 0
         self._not_recorded = 0
+        self._lost = 0
 
     def __bool__(self) -> bool:
-        return self.messages > 0 or bool(self._counts)
+        return self.messages > 0 or self._lost > 0
 
     def add(self, message: Message, resolution: Resolution, received_us: int) -> None:
         """Map one message for every station that it fits.
@@ -123,6 +126,8 @@ class Pending:
                 del records[mark:]
                 faults = (Fault("internal", traceback.format_exc()[-_TRACEBACK_CHARS:]),)
             self._touched.add(offer.station)
+            if len(records) > mark:
+                faults = [*faults, *self._unsendable(station, mark)]
             if faults:
                 self.bury(message.payload, topic, received_us, faults, station)
                 failed += 1
@@ -143,7 +148,7 @@ class Pending:
             self._not_recorded += 1
             self._counts["", "dead_lettered"] += 1
         elif not resolution.offers:
-            self.ignore("unrouted")
+            self.ignore("copy" if resolution.is_copy else "unrouted")
         else:
             self.ignore("empty" if not message.payload else "no_rows")
 
@@ -188,31 +193,31 @@ class Pending:
         counts = group.counts
         for index in self._touched:
             station = self._stations[index]
-            batches, too_large = station.batches(self.received_us, self._message_max_bytes)
-            group.batches += batches
-            group.dead_letters += [self._unsendable(record, station) for record in too_large]
+            group.batches += station.batches(self.received_us)
             counts[station.scope, "messages"] += station.messages
-            counts[station.scope, "records"] += len(station.records) - len(too_large)
-            counts[station.scope, "dead:too_large"] += len(too_large)
+            counts[station.scope, "records"] += len(station.records)
             counts[station.scope, "unknown_keys"] += station.mapping.unknown_keys
-        counts["", "received"] += self.messages
+        counts["", "received"] += self.messages + self._lost
         counts["", "recorded"] += self.messages - self._not_recorded
-        counts["", "unprotected"] += self.unprotected
+        counts["", "unprotected"] += self.unprotected + self._lost
+        counts["", "ignored:full"] += self._lost
         return group
 
-    def _unsendable(self, record: bytes, station: StationRecords) -> DeadLetter:
-        reason = f"its record has {len(record)} bytes, over mqtt.message_max_bytes"
-        fault = Fault("too_large", reason)
-        kept = record[:_KEPT_BYTES]
-        return DeadLetter(fault, "", kept, self.received_us, station.mapping.station, station.table)
+    def _unsendable(self, station: StationRecords, mark: int) -> list[Fault]:
+        """Take records back that no stream may carry: one key can fill several columns."""
+        limit = self._message_max_bytes
+        if len(station.records) == mark + 1 and len(station.records[mark]) <= limit:
+            return []
+        return [
+            Fault("too_large", f"its record has {size} bytes, over mqtt.message_max_bytes {limit}")
+            for size in station.take_too_large(mark, limit)
+        ]
 
-    def give_back(self) -> None:
+    def give_back(self, now: float) -> None:
         """Forget everything; messages of QoS 0 among it don't come again and are counted."""
-        lost = self.unprotected
+        lost = self._lost + self.unprotected
         self.clear()
-        if lost:
-            self.messages, self._not_recorded, self.unprotected = lost, lost, lost
-            self._counts["", "ignored:full"] = lost
+        self._lost, self.since = lost, now
 
     def clear(self) -> None:
         """Forget everything: it is stored, or the broker will deliver it again."""

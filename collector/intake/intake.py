@@ -18,12 +18,13 @@ from collector.intake.retained import Retained
 from collector.model import Message
 from collector.router import Router
 from collector.spool import Spool
-from collector.subscriber import Subscriber
+from collector.subscriber import Subscriber, Subscriptions
 
 _log = logging.getLogger(__name__)
 
 _CONNECTING_MAX_S: Final = 120.0
 _ROOM_PART: Final = 20
+_LOG_AGAIN_S: Final = 60.0
 
 
 class Intake(threading.Thread):
@@ -57,6 +58,7 @@ class Intake(threading.Thread):
         self._away = False
         self._grants: dict[str, int] = spool.reader.granted()
         self._retained = Retained(spool.reader.retained())
+        self._given_back = ("", 0.0)
         self.paused = ""
         self.beat = time.monotonic()
         router.grant(self._grants)
@@ -85,8 +87,8 @@ class Intake(threading.Thread):
         if self._subscriber.epoch != self._epoch:
             self._new_connection()
         answers = self._subscriber.subscriptions
-        if answers.granted or answers.gone:
-            self._keep_grants(answers.granted, answers.gone)
+        if answers.granted or answers.gone or answers.session_is_new:
+            self._keep_grants(answers)
         pending = self._pending
         if not messages:
             return
@@ -152,19 +154,20 @@ class Intake(threading.Thread):
 
     def _timeout(self) -> float:
         """Return how long the next wait for messages may last."""
-        if self.paused:
-            return max(0.0, min(1.0, self._retry_at - time.monotonic()))
-        if not self._pending:
+        now = time.monotonic()
+        if not self.paused and not self._pending:
             return 1.0
-        return max(0.0, self._pending.since + self._interval - time.monotonic())
+        due = self._retry_at if self.paused else self._pending.since + self._interval
+        return min(1.0, max(0.0, due - now, self._retry_at - now))
 
     def _is_due(self) -> bool:
         pending, now = self._pending, time.monotonic()
         if self.paused:
             return now >= self._retry_at or self._is_over_inbox()
-        return bool(pending) and self._pace.is_due(
-            len(pending.packet_ids), pending.size_bytes, pending.since, now
-        )
+        if not pending or now < self._retry_at:
+            return False
+        unacknowledged = len(pending.packet_ids)
+        return self._pace.is_due(unacknowledged, pending.size_bytes, pending.since, now)
 
     def _gather(self, read_bytes: int, now: float) -> None:
         """Let messages come together before the next read, unless a commit is due."""
@@ -221,8 +224,12 @@ class Intake(threading.Thread):
 
     def _give_back(self, reason: str) -> None:
         """Drop the group and the connection: nothing was acknowledged, all of it comes again."""
-        _log.error("%s: the messages since the last commit are left to the broker", reason)
-        self._pending.give_back()
+        now = time.monotonic()
+        if reason != self._given_back[0] or now - self._given_back[1] > _LOG_AGAIN_S:
+            _log.error("%s: the messages since the last commit are left to the broker", reason)
+            self._given_back = (reason, now)
+        self._retry_at = now + 1.0
+        self._pending.give_back(now)
         self._retained.give_back()
         self._subscriber.disconnect(reason)
 
@@ -234,12 +241,18 @@ class Intake(threading.Thread):
         self._pending.packet_ids.clear()
         self._pace.connected(time.monotonic())
 
-    def _keep_grants(self, granted: list[str], gone: list[str]) -> None:
-        """Keep what the broker granted or took back, in the spool and for the router."""
-        fresh = [text for text in granted if text not in self._grants]
+    def _keep_grants(self, answers: Subscriptions) -> None:
+        """Keep what the broker granted or took back, in the spool and for the router.
+
+        A new session has nothing queued, so the order of its grants is the order of its answers.
+        """
+        gone = self._grants if answers.session_is_new else answers.gone
         lost = [text for text in gone if text in self._grants]
-        granted.clear()
-        gone.clear()
+        kept = self._grants.keys() - set(lost)
+        fresh = [text for text in dict.fromkeys(answers.granted) if text not in kept]
+        answers.granted.clear()
+        answers.gone.clear()
+        answers.session_is_new = False
         if not fresh and not lost:
             return
         try:

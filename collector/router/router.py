@@ -25,10 +25,14 @@ class Offer:
 
 @dataclass(frozen=True, slots=True)
 class Resolution:
-    """What one copy of a message resolves to."""
+    """What one copy of a message resolves to.
+
+    `is_copy`: stations fit, and another copy of the message, by another filter, is theirs.
+    """
 
     topic: str
     offers: tuple[Offer, ...]
+    is_copy: bool = False
 
 
 class Router:
@@ -101,14 +105,12 @@ class Router:
         stations: dict[int, list[Use]] = {}
         for use in uses:
             stations.setdefault(use.station, []).append(use)
-        return Resolution(
-            topic,
-            tuple(
-                Offer(station, _captures(topic, theirs))
-                for station, theirs in sorted(stations.items())
-                if by_topic or not self._counting(theirs).isdisjoint(identifiers)
-            ),
+        offers = tuple(
+            Offer(station, _captures(topic, theirs))
+            for station, theirs in sorted(stations.items())
+            if by_topic or not self._counting(theirs).isdisjoint(identifiers)
         )
+        return Resolution(topic, offers, is_copy=bool(uses) and not offers)
 
     def _counting(self, uses: list[Use]) -> set[int]:
         """The identifiers of the copies that count for a station, one of them if it can be.

@@ -3,6 +3,7 @@
 import fcntl
 import os
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Self
 
@@ -39,11 +40,14 @@ class SpoolLock:
             pid = ""
         return f"process {pid}" if pid else "another process"
 
-    def wait(self, seconds: float) -> Self:
-        """Wait for the lock; raises LockedError when it isn't given back in time."""
+    def wait(self, seconds: float, give_up: Callable[[], bool] = lambda: False) -> Self:
+        """Wait for the lock; raises LockedError when it isn't given back in time.
+
+        `give_up` is asked now and then, and ends the wait early in the same way.
+        """
         deadline = time.monotonic() + seconds
         while not self.take():
-            if time.monotonic() >= deadline:
+            if time.monotonic() >= deadline or give_up():
                 raise LockedError(
                     f"{self.path}: {self.holder()} owns the spool",
                     "One collector to a spool: stop the other one, or give this one a spool.path"

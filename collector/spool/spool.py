@@ -57,8 +57,6 @@ class Spool:
         self.stored: Callable[[Iterable[str]], None] = lambda _tables: None
         self.commits = 0
 
-    # -- intake ------------------------------------------------------------------------------
-
     def reserve(self, count: int = 1) -> int:
         """Reserve numbers for records and return the first."""
         try:
@@ -128,8 +126,6 @@ class Spool:
         with self._transaction() as rows:
             rows.forget_grant(filters)
 
-    # -- drain -------------------------------------------------------------------------------
-
     def read(self, table: str, after: int, limit: int = 16) -> Sequence[Batch]:
         """Return the next batches of a table behind the id `after`.
 
@@ -187,8 +183,6 @@ class Spool:
         with self._transaction() as rows:
             rows.replace(batch, fingerprint, records)
 
-    # -- daemon ------------------------------------------------------------------------------
-
     def tick(self) -> None:
         """Delete what is acknowledged when no other commit did, and give pages back if needed."""
         self._delete()
@@ -211,8 +205,6 @@ class Spool:
             finally:
                 self.reader.close()
                 self._connection.close()
-
-    # -- the transaction ---------------------------------------------------------------------
 
     def _delete(self) -> None:
         if self._acknowledged:

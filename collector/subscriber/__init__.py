@@ -6,6 +6,6 @@ is the intake's.
 """
 
 from collector.subscriber.subscriber import Subscriber
-from collector.subscriber.subscriptions import Subscription
+from collector.subscriber.subscriptions import Subscription, Subscriptions
 
-__all__ = ["Subscriber", "Subscription"]
+__all__ = ["Subscriber", "Subscription", "Subscriptions"]

@@ -135,7 +135,8 @@ class Subscriber:
     def disconnect(self, reason: str = "") -> None:
         """Say goodbye to the broker, which keeps the session; `reason` is kept as an error."""
         client = self._client
-        if client.socket() is not None:
+        was_connected = client.socket() is not None
+        if was_connected:
             client.disconnect()
             deadline = time.monotonic() + 2.0
             while client.want_write() and client.socket() and time.monotonic() < deadline:
@@ -143,7 +144,8 @@ class Subscriber:
                 client.loop_write()
         if reason:
             self.state.last_error = reason
-            self._backoff.failed()
+            if was_connected:
+                self._backoff.failed()
 
     def wake(self) -> None:
         """End a wait of `receive`; may be called from any thread."""
@@ -198,6 +200,7 @@ class Subscriber:
             state.sessions_lost += 1
             _log.warning("the broker forgot the session: what it queued meanwhile is gone")
         self._had_session = True
+        self.subscriptions.session_is_new = not flags.session_present
         _log.info(
             "connected to %s with MQTT %s, session %s",
             self._options.url,

@@ -28,8 +28,10 @@ class Subscriptions:
     """Subscribes to everything on every connect and keeps the answers.
 
     `granted` and `gone` grow with the answers until their reader clears them; `refused` says why,
-    by filter. `stale` are filters of an earlier configuration, which are unsubscribed;
-    `overlapping` are pairs of `without` that can fit one topic.
+    by filter, and `limited` which were granted with less than was asked for. `session_is_new` is
+    for its reader too: what was granted before means nothing to this session. `stale` are filters
+    of an earlier configuration, which are unsubscribed; `overlapping` are pairs of `without` that
+    can fit one topic.
     """
 
     def __init__(
@@ -51,12 +53,14 @@ class Subscriptions:
         self.granted: list[str] = []
         self.gone: list[str] = []
         self.refused: dict[str, str] = {}
+        self.limited: dict[str, str] = {}
+        self.session_is_new = False
 
     def ask_for_all(self, client: Client, *, v5: bool, identified: bool) -> None:
         """Subscribe to all filters: a session does not prove that its filters are there."""
         self._v5, self._identified = v5, identified
         self._asked.clear()
-        self.refused = {}
+        self.refused, self.limited = {}, {}
         self._ask_for(client, None)
         if not identified:
             self._warn_of_overlaps()
@@ -109,6 +113,9 @@ class Subscriptions:
             if not reason.is_failure:
                 self.refused.pop(text, None)
                 self.granted.append(text)
+                if reason.value < self._qos:
+                    _log.warning("the broker granted %s with QoS 0: nothing is protected", text)
+                    self.limited[text] = "granted with QoS 0 only: its messages are unprotected"
                 continue
             if text not in self.refused:
                 _log.error("the broker refused the filter %s: %s", text, reason)
