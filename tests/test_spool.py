@@ -1,4 +1,4 @@
-"""The spool file: its settings, its numbers, its limits, and what happens to damaged bytes.
+"""The spool file: its settings, its numbers, its lock, its limits.
 
 What must be in it after which events is the business of `test_spool_model.py`.
 """
@@ -8,20 +8,15 @@ import sqlite3
 import stat
 import subprocess
 import sys
-import threading
 import time
-from contextlib import contextmanager
 
 import pytest
+from support.spools import TABLE, batch, letter, opened, store
 
 from collector.errors import LockedError, SpoolError, SpoolFullError
-from collector.model import DeadLetter, Fault, NewBatch
-from collector.spool import Group, Spool, SpoolReader, rows
+from collector.spool import Group, Spool
 from collector.spool.lock import SpoolLock
 from collector.spool.seq import BLOCK, SeqNumbers
-
-FINGERPRINT = b"f" * 16
-TABLE = "main.iot.t"
 
 
 @pytest.fixture
@@ -29,34 +24,9 @@ def path(tmp_path):
     return tmp_path / "state" / "spool.db"
 
 
-@contextmanager
-def opened(path, max_bytes=1 << 30, min_free_bytes=0):
-    spool = Spool(path, max_bytes, min_free_bytes)
-    try:
-        spool.add_schema(FINGERPRINT, b"schema")
-        yield spool
-    finally:
-        spool.close()
-
-
-def batch(spool, records, seqs=None):
-    if seqs is None:
-        first = spool.reserve(len(records))
-        seqs = range(first, first + len(records))
-    return NewBatch(TABLE, "s", FINGERPRINT, seqs, 1, records)
-
-
-def store(spool, *records):
-    spool.append(Group([batch(spool, list(records))]))
-
-
 def fill(spool):
     while True:
         store(spool, *[b"x" * 1_000] * 50)
-
-
-def letter(payload=b"raw", reason="?"):
-    return DeadLetter(Fault("undecodable", reason), "t", payload, 1)
 
 
 def one(spool, sql):
@@ -254,117 +224,3 @@ def test_a_disk_with_too_little_room_is_full_and_gets_free_pages_back(path):
         spool.tick()
         spool._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
         assert path.stat().st_size < size / 2
-
-
-# -- damage ----------------------------------------------------------------------------------
-
-
-def test_a_damaged_batch_is_named_and_not_sent_and_the_others_are(path):
-    with opened(path) as spool:
-        for number in range(20):
-            store(spool, b"record %d" % number)
-        first = spool.read(TABLE, 0, 1)[0].id
-        broken = [first + 3, first + 4, *range(first + 8, first + 19)]
-        flipped = "UPDATE batches SET blob = cast(substr(blob, 1, 5) || x'00' ||"
-        for identity in broken:
-            spool._connection.execute(
-                f"{flipped} substr(blob, 7) AS BLOB) WHERE id = ?", (identity,)
-            )
-        found, position = [], 0
-        while batches := spool.read(TABLE, position, 4):
-            position = batches[-1].id
-            found += [entry.id for entry in batches]
-        assert found == [n for n in range(first, first + 20) if n not in broken]
-        assert set(spool.damaged) == set(broken)
-        assert all(reason.startswith(TABLE) for reason in spool.damaged.values())
-        assert spool.reader.counters()[f"table:{TABLE}", "spooled"] == 20
-
-
-# -- dead letters, retained copies, granted filters ------------------------------------------
-
-
-def test_the_oldest_dead_letters_make_room_and_are_counted(path):
-    big = rows.DEAD_MAX_BYTES // 4
-    with opened(path) as spool:
-        for number in range(6):
-            spool.append(Group(dead_letters=[letter(b"%d" % number * big, f"n{number}")]))
-        found = spool.reader.rows("SELECT reason FROM dead_letters ORDER BY id")
-        counters = spool.reader.counters()
-    assert [reason for (reason,) in found] == ["n2", "n3", "n4", "n5"]
-    assert (counters["", "dead"], counters["", "dead_dropped"]) == (4, 2)
-    assert counters["", "dead_bytes"] == 4 * big
-
-
-def test_a_payload_that_many_share_stands_once_until_the_last_is_dropped(path):
-    payload = b"p" * (rows.DEAD_MAX_BYTES - 10)
-    with opened(path) as spool:
-        shared = [letter(payload, f"n{number}") for number in range(100)]
-        spool.append(Group(dead_letters=shared))
-        assert spool.reader.rows("SELECT count(*) FROM payloads") == [(1,)]
-        assert spool.reader.counters()["", "dead_bytes"] == len(payload)
-        spool.append(Group(dead_letters=[letter(b"more than ten bytes", "last")]))
-        assert spool.reader.rows("SELECT reason FROM dead_letters") == [("last",)]
-        assert spool.reader.rows("SELECT count(*) FROM payloads") == [(1,)]
-        assert spool.reader.counters()["", "dead_bytes"] == len(b"more than ten bytes")
-
-
-def test_retained_copies_are_known_for_the_last_topics_only(path):
-    with opened(path) as spool:
-        topics = [b"t/%d" % number for number in range(rows.RETAINED_MAX + 50)]
-        spool.append(Group(retained=dict.fromkeys(topics[:-50], b"h")))
-        spool.append(Group(retained=dict.fromkeys([topics[0], *topics[-50:]], b"new")))
-        known = spool.reader.retained()
-        assert len(known) == rows.RETAINED_MAX
-        assert known[topics[0]] == b"new"
-        assert topics[1] not in known
-
-
-def test_granted_filters_keep_the_number_of_their_first_grant(path):
-    with opened(path) as spool:
-        assert spool.grant(["a", "b"]) == {"a": 1, "b": 2}
-        assert spool.grant(["c", "a"])["a"] == 1
-        spool.forget_grant(["a"])
-    with opened(path) as spool:
-        granted = spool.grant(["a"])
-        assert granted["b"] < granted["c"] < granted["a"]
-
-
-# -- readers ---------------------------------------------------------------------------------
-
-
-def test_readers_see_whole_commits_while_a_writer_is_at_work(path):
-    over = threading.Event()
-    with opened(path) as spool:
-
-        def write():
-            while not over.is_set():
-                spool.append(
-                    Group([batch(spool, [b"x"] * 3)], counts=rows.Counter({("", "recorded"): 3}))
-                )
-
-        writer = threading.Thread(target=write)
-        writer.start()
-        try:
-            seen, deadline = 0, time.monotonic() + 30
-            while seen < 300:
-                assert time.monotonic() < deadline
-                reader = SpoolReader(path)
-                counters = reader.counters()
-                seen = counters.get((f"table:{TABLE}", "spooled"), 0)
-                assert seen == counters.get(("", "recorded"), 0)
-                reader.close()
-        finally:
-            over.set()
-            writer.join()
-
-
-def test_a_copy_of_the_file_alone_can_be_read(path, tmp_path):
-    with opened(path) as spool:
-        store(spool, b"one", b"two")
-    copy = shutil.copy(path, tmp_path / "copy.db")
-    reader = SpoolReader(tmp_path / "copy.db")
-    (found,) = reader.batches(TABLE, 0)
-    assert found.records == [b"one", b"two"]
-    assert reader.schema(found.fingerprint) == b"schema"
-    reader.close()
-    assert copy.exists()
