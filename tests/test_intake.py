@@ -127,7 +127,7 @@ class Subscriber:
 
     def __init__(self, protocol="5"):
         self.state = SimpleNamespace(protocol=protocol, connecting_since=0.0)
-        self.subscriptions = SimpleNamespace(granted=[], gone=[], session_is_new=False)
+        self.subscriptions = SimpleNamespace(granted=[], gone=[])
         self.epoch, self.script, self.acknowledged, self.goodbyes = 1, [], [], []
         self.woken = threading.Event()
 

@@ -147,7 +147,8 @@ def check(line, rounds, seed):
     assert outcome.lost == set(), f"lost {len(outcome.lost)} of {outcome.published}"
     assert outcome.unknown == set()
     assert outcome.changed == set()
-    assert outcome.duplicates <= outcome.bound
+    # The bound of the promise allows a second of traffic per kill, and kills come that often.
+    assert outcome.duplicates <= min(outcome.bound, outcome.published / 2)
     assert line.dead_letters() == []
     assert not [name for _, name in line.counters() if name.startswith("ignored:")]
     line.check_balances()

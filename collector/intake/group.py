@@ -148,7 +148,7 @@ class Pending:
             self._not_recorded += 1
             self._counts["", "dead_lettered"] += 1
         elif not resolution.offers:
-            self.ignore("copy" if resolution.is_copy else "unrouted")
+            self.ignore("unrouted")
         else:
             self.ignore("empty" if not message.payload else "no_rows")
 

@@ -12,6 +12,7 @@ from typing import Final
 
 from collector.config import Config
 from collector.errors import SpoolError, SpoolFullError
+from collector.intake.copies import Copies
 from collector.intake.group import Pending, StationRecords
 from collector.intake.pace import Pace
 from collector.intake.retained import Retained
@@ -58,10 +59,10 @@ class Intake(threading.Thread):
         self._away = False
         self._grants: dict[str, int] = spool.reader.granted()
         self._retained = Retained(spool.reader.retained())
+        self._copies = Copies()
         self._given_back = ("", 0.0)
         self.paused = ""
         self.beat = time.monotonic()
-        router.grant(self._grants)
 
     # -- the loop ------------------------------------------------------------------------------
 
@@ -87,7 +88,7 @@ class Intake(threading.Thread):
         if self._subscriber.epoch != self._epoch:
             self._new_connection()
         answers = self._subscriber.subscriptions
-        if answers.granted or answers.gone or answers.session_is_new:
+        if answers.granted or answers.gone:
             self._keep_grants(answers)
         pending = self._pending
         if not messages:
@@ -117,6 +118,9 @@ class Intake(threading.Thread):
                 resolution = resolve(topic, identifiers)
             except UnicodeDecodeError:
                 pending.undecodable_topic(message, received_us)
+                continue
+            if resolution.copies > 1 and self._copies.is_repeat(message, resolution.copies):
+                pending.ignore("copy")
                 continue
             add(message, resolution, received_us)
         pending.messages += len(messages)
@@ -236,23 +240,18 @@ class Intake(threading.Thread):
     # -- the connection ------------------------------------------------------------------------
 
     def _new_connection(self) -> None:
-        """Forget packet ids: they belong to the connection that they came by."""
+        """Forget packet ids and copies: they belong to the connection that they came by."""
         self._epoch = self._subscriber.epoch
         self._pending.packet_ids.clear()
+        self._copies.forget()
         self._pace.connected(time.monotonic())
 
     def _keep_grants(self, answers: Subscriptions) -> None:
-        """Keep what the broker granted or took back, in the spool and for the router.
-
-        A new session has nothing queued, so the order of its grants is the order of its answers.
-        """
-        gone = self._grants if answers.session_is_new else answers.gone
-        lost = [text for text in gone if text in self._grants]
-        kept = self._grants.keys() - set(lost)
-        fresh = [text for text in dict.fromkeys(answers.granted) if text not in kept]
+        """Keep what the broker granted or took back, so that a later run knows what to end."""
+        lost = [text for text in answers.gone if text in self._grants]
+        fresh = [text for text in dict.fromkeys(answers.granted) if text not in self._grants]
         answers.granted.clear()
         answers.gone.clear()
-        answers.session_is_new = False
         if not fresh and not lost:
             return
         try:
@@ -262,4 +261,3 @@ class Intake(threading.Thread):
         except SpoolError as error:
             _log.warning("granted filters could not be kept, they are asked for again: %s", error)
             return
-        self._router.grant(self._grants)

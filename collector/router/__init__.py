@@ -2,12 +2,11 @@
 
 A trie of topic levels answers for 10,000 filters without looking at each of them, and what a topic
 resolves to is cached. The module subscribes to nothing and keeps nothing: it says what to subscribe
-(`filters`, or `uncovered` where the broker knows no subscription identifiers) and is told which
-filters the broker granted.
+(`filters`, or `uncovered` where the broker knows no subscription identifiers).
 
-It promises (decision 8) that a message of overlapping filters gives each record once where the
-broker names the filters of a copy, and that in doubt a copy is offered rather than dropped: a
-duplicate can be removed, a loss can't.
+It promises (decision 8) that each copy of a message is offered to every station that it fits, and
+says how many copies there are: which of them is a repeat is the intake's to know. In doubt a copy
+is offered: a duplicate can be removed, a loss can't.
 """
 
 from collector.router.filters import IDENTIFIER_MAX, Filter, parse_filter

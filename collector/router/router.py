@@ -1,6 +1,6 @@
 """The router: which stations get a copy of a message, and which filters to subscribe."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -27,12 +27,13 @@ class Offer:
 class Resolution:
     """What one copy of a message resolves to.
 
-    `is_copy`: stations fit, and another copy of the message, by another filter, is theirs.
+    `copies` is how many the broker sends of the message, one for each filter of ours that it fits;
+    1 when they can't be told apart.
     """
 
     topic: str
     offers: tuple[Offer, ...]
-    is_copy: bool = False
+    copies: int = 1
 
 
 class Router:
@@ -46,7 +47,6 @@ class Router:
         uses = ((station, one) for station, filters in enumerate(parsed) for one in filters)
         for number, (station, one) in enumerate(uses):
             self._trie.add(one.levels, Use(station, one, number))
-        self._grants: Mapping[str, int] = {}
         self._cache: dict[tuple[bytes, tuple[int, ...]], Resolution] = {}
 
     def resolve(self, topic: bytes, identifiers: tuple[int, ...]) -> Resolution:
@@ -60,11 +60,6 @@ class Router:
             if len(topic) <= CACHED_TOPIC_MAX:
                 self._cache[key] = resolution
         return resolution
-
-    def grant(self, order: Mapping[str, int]) -> None:
-        """Take over which filters the broker granted, each with the number of its first grant."""
-        self._grants = dict(order)
-        self._cache.clear()
 
     def uncovered(self) -> tuple[Filter, ...]:
         """The filters to subscribe where one message may not carry an identifier per filter.
@@ -94,39 +89,36 @@ class Router:
         return tuple((filters[a].text, filters[b].text) for a, b in sorted(pairs)[:OVERLAPS_MAX])
 
     def _resolve(self, topic: str, identifiers: tuple[int, ...]) -> Resolution:
-        """Offer the copy to each station that it fits, once.
+        """Offer a copy to the stations that it fits.
 
-        - Without identifiers, or with one that is unknown or whose filter does not fit: to all.
-        - Otherwise: to those that take it for one of its filters (`_counting`).
+        - By a shared subscription: to the stations that share it, for another member of the group
+          may get the next one.
+        - By any other of our filters: to all stations with such a filter; the copies by the others
+          are repeats of it.
+        - Without identifiers, or with one that is unknown or does not fit: to all stations.
         """
         uses = sorted(self._trie.fitting(topic.split("/")), key=lambda use: use.number)
-        fitting = {self._identifiers[use.filter.wire] for use in uses}
-        by_topic = not identifiers or not fitting.issuperset(identifiers)
+        shared = {self._identifiers[use.filter.wire] for use in uses if use.filter.shared}
+        plain = {self._identifiers[use.filter.wire] for use in uses if not use.filter.shared}
+        is_known = bool(identifiers) and (shared | plain).issuperset(identifiers)
+        if is_known and shared.issuperset(identifiers):
+            wanted, copies = set(identifiers), 1
+        elif is_known:
+            wanted, copies = plain | set(identifiers), len(plain)
+        else:
+            wanted, copies = shared | plain, len(plain) if identifiers else 1
         stations: dict[int, list[Use]] = {}
+        taking: set[int] = set()
         for use in uses:
             stations.setdefault(use.station, []).append(use)
+            if self._identifiers[use.filter.wire] in wanted:
+                taking.add(use.station)
         offers = tuple(
             Offer(station, _captures(topic, theirs))
             for station, theirs in sorted(stations.items())
-            if by_topic or not self._counting(theirs).isdisjoint(identifiers)
+            if station in taking
         )
-        return Resolution(topic, offers, is_copy=bool(uses) and not offers)
-
-    def _counting(self, uses: list[Use]) -> set[int]:
-        """The identifiers of the copies that count for a station, one of them if it can be.
-
-        A copy comes for each filter, so one of them must be chosen. The filter granted first is the
-        one that a message has certainly come by, also one that was queued before the configuration
-        was edited. Before anything is granted, it is the first that the station lists. A copy of a
-        shared subscription always counts: which member of the group gets it is the broker's choice,
-        so that no other copy can stand for it, nor it for another.
-        """
-        granted = [use for use in uses if use.filter.wire in self._grants]
-        if granted:
-            uses = sorted(granted, key=lambda use: self._grants[use.filter.wire])
-        plain = [use for use in uses if not use.filter.shared]
-        shared = [use for use in uses if use.filter.shared]
-        return {self._identifiers[use.filter.wire] for use in plain[:1] + shared}
+        return Resolution(topic, offers, copies)
 
     def _is_covered(self, one: Filter) -> bool:
         return any(

@@ -200,7 +200,6 @@ class Subscriber:
             state.sessions_lost += 1
             _log.warning("the broker forgot the session: what it queued meanwhile is gone")
         self._had_session = True
-        self.subscriptions.session_is_new = not flags.session_present
         _log.info(
             "connected to %s with MQTT %s, session %s",
             self._options.url,

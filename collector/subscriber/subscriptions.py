@@ -28,10 +28,9 @@ class Subscriptions:
     """Subscribes to everything on every connect and keeps the answers.
 
     `granted` and `gone` grow with the answers until their reader clears them; `refused` says why,
-    by filter, and `limited` which were granted with less than was asked for. `session_is_new` is
-    for its reader too: what was granted before means nothing to this session. `stale` are filters
-    of an earlier configuration, which are unsubscribed; `overlapping` are pairs of `without` that
-    can fit one topic.
+    by filter, and `limited` which were granted with less than was asked for. `stale` are
+    filters of an earlier configuration, which are unsubscribed; `overlapping` are pairs of
+    `without` that can fit one topic.
     """
 
     def __init__(
@@ -54,7 +53,6 @@ class Subscriptions:
         self.gone: list[str] = []
         self.refused: dict[str, str] = {}
         self.limited: dict[str, str] = {}
-        self.session_is_new = False
 
     def ask_for_all(self, client: Client, *, v5: bool, identified: bool) -> None:
         """Subscribe to all filters: a session does not prove that its filters are there."""
