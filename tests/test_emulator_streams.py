@@ -11,6 +11,7 @@ from deltalake import DeltaTable
 from support.waiting import wait_for
 from support.zerobus_client import (
     INT,
+    INVALID,
     LONG,
     OPTIONAL,
     REQUIRED,
@@ -112,7 +113,7 @@ def test_a_record_without_a_required_column_ends_the_stream_as_invalid(tmp_path,
         one.ingest_record_offset(row(device="d", seq=2).SerializeToString())
         one.flush()
         one.ingest_record_offset(row(seq=3).SerializeToString())
-        with pytest.raises(NonRetriableException, match=r"Invalid argument:.*device"):
+        with pytest.raises(NonRetriableException, match=INVALID + ".*device"):
             one.flush()
     assert sorted(rows(tmp_path)["seq"].to_pylist()) == [1, 2]
 
@@ -121,7 +122,7 @@ def test_a_record_without_a_required_column_ends_the_stream_as_invalid(tmp_path,
 def test_a_record_that_cannot_be_decoded_ends_the_stream_as_invalid(emulator, bad):
     with stream(emulator) as one:
         one.ingest_records_offset([*encoded([1]), bad])
-        with pytest.raises(NonRetriableException, match="Invalid argument:"):
+        with pytest.raises(NonRetriableException, match=INVALID):
             one.flush()
     assert emulator.stats()["tables"][TABLE]["records"] == 0
 

@@ -8,7 +8,7 @@ import urllib.request
 
 import pytest
 from deltalake import DeltaTable
-from support.zerobus_client import TABLE, message, open_stream, send, stream
+from support.zerobus_client import INVALID, TABLE, message, open_stream, send, stream
 from zerobus.sdk.shared import NonRetriableException
 
 from collector.emulator import Emulator, EmulatorOptions
@@ -119,7 +119,7 @@ def test_every_type_reads_back_as_it_was_written(tmp_path, folder, options):
 def test_a_value_out_of_a_narrow_columns_range_is_refused_at_arrival(tmp_path, folder, options):
     schema = load_schema(folder)
     with Emulator(options) as emulator:
-        with pytest.raises(NonRetriableException, match=r"Invalid argument:.*out of range"):
+        with pytest.raises(NonRetriableException, match=INVALID + ".*out of range"):
             write(emulator, schema, schema.message(device="d", tiny=128))
         write(emulator, schema, schema.message(device="d", tiny=127))
     assert lying(tmp_path)["tiny"].to_pylist() == [127]
