@@ -19,7 +19,7 @@ when it is dropped while a callback wants the GIL."""
 
 OPTIONAL, REQUIRED = 1, 2
 INVALID = "(?:Invalid argument:|Stream is closed: code: 'Client specified an invalid argument')"
-"""The SDK's two wordings of INVALID_ARGUMENT in the middle of a stream; a race inside it decides."""
+"""The two wordings of INVALID_ARGUMENT in the middle of a stream; a race in the SDK decides."""
 
 
 def message(*fields, name="Row"):
