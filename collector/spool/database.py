@@ -59,7 +59,7 @@ CREATE TABLE counters (
     value INTEGER NOT NULL,
     PRIMARY KEY (scope, name)
 ) WITHOUT ROWID;
--- What the broker granted, in the order of the first grant (decision 8).
+-- What the broker granted, so that a later configuration knows what to unsubscribe (decision 7).
 CREATE TABLE granted (filter TEXT PRIMARY KEY, number INTEGER NOT NULL) WITHOUT ROWID;
 -- The last retained copy of a topic, for brokers that send it again (decision 7).
 CREATE TABLE retained (id INTEGER PRIMARY KEY, topic BLOB NOT NULL UNIQUE, hash BLOB NOT NULL);
