@@ -78,7 +78,6 @@ class Drain(threading.Thread):
         self._was_away = False
         self._batch_bytes = 0
         self.has_stream = False
-        self._stuck = ""
 
     def notify(self) -> None:
         """Say that there is something to do; may be called from any thread."""
@@ -147,7 +146,7 @@ class Drain(threading.Thread):
             if self._shared.stopping or now >= rotate_at or self._refusals.is_ripe(fingerprint):
                 break
             if now < gathered_at and not self._front.ahead:
-                # Not woken by each commit and each ack: with many tables that was half of the CPU.
+                # Not to be woken by each commit and each ack meanwhile.
                 self._shared.sleep(gathered_at - now)
                 continue
             call = self._next_call(ledger, fingerprint)
@@ -258,12 +257,14 @@ class Drain(threading.Thread):
         """Wait after a failure: shortly when the service is away, longer when it said no."""
         reason, hint = str(error), getattr(error, "hint", "")
         held = isinstance(error, StreamError) and error.end is End.HELD
-        if held and self._encode_anew():
-            return
+        if held:
+            changed, stuck = self._encode_anew()
+            if changed:
+                return
+            hint = "; ".join(filter(None, (hint, stuck)))
         if "ack timeout" in reason.lower() or "exhausted" in reason.lower():
             self._window.timed_out(self._batch_bytes)
         delay = (self._held_backoff if held else self._backoff).failed()
-        hint = "; ".join(filter(None, (hint, self._stuck)))
         name = "held" if held else "waiting"
         if (self.state.state, self.state.reason) != (name, reason):
             level = logging.ERROR if held else logging.WARNING
@@ -275,19 +276,17 @@ class Drain(threading.Thread):
             self._was_away = True
             self._shared.wait_for_recovery(delay)
 
-    def _encode_anew(self) -> bool:
-        """Give batches of an older schema the configured one; True when that helped."""
+    def _encode_anew(self) -> tuple[bool, str]:
+        """Give batches of an older schema the configured one: did that help, and what is stuck."""
         schema = self._shared.schemas.get(self.table)
         try:
             self._front.rewind()
             waiting = self._front.batches(1)
             if schema is None or not waiting or waiting[0].fingerprint == schema.fingerprint:
-                return False
-            changed, self._stuck = encode_table_anew(self._spool, self.table, schema)
+                return False, ""
+            return encode_table_anew(self._spool, self.table, schema)
         except SpoolError as error:
-            self._stuck = str(error)
-            return False
-        return changed
+            return False, str(error)
 
     def _set_state(self, name: str, reason: str = "", hint: str = "") -> None:
         if name == "streaming" and self.state.state in ("held", "waiting"):

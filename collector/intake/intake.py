@@ -93,10 +93,9 @@ class Intake(threading.Thread):
         pending = self._pending
         if not messages:
             return
-        now = time.monotonic()
+        now, received_us = time.monotonic(), time.time_ns() // 1000
         if not pending.messages:
-            pending.since, pending.received_us = now, time.time_ns() // 1000
-        received_us = time.time_ns() // 1000
+            pending.since, pending.received_us = now, received_us
         resolve, add = self._router.resolve, pending.add
         packet_ids = pending.packet_ids
         size_bytes = 0
