@@ -2,13 +2,14 @@
 # make test  installs what the tests need and runs them all
 # make lint  ruff and mypy        make long   the long fault runs
 # make all   what CI runs         make bench  speed, into benchmarks/result.json
+# make backlog  what ten million records cost: make backlog ARGS="--records 100000"
 
 PYTHON ?= python3
 BIN := .venv/bin
 # Debian keeps mosquitto where the PATH of a plain user doesn't look.
 export PATH := $(PATH):/usr/local/sbin:/usr/sbin
 
-.PHONY: all run test lint bench long clean
+.PHONY: all run test lint bench bench-mapping backlog long clean
 .DEFAULT_GOAL := all
 
 all: lint test
@@ -32,6 +33,12 @@ bench: .venv/dev mosquitto
 	$(BIN)/python benchmarks/run.py $(ARGS) > benchmarks/result.new
 	mv benchmarks/result.new benchmarks/result.json
 	cat benchmarks/result.json
+
+bench-mapping: .venv/dev
+	$(BIN)/python benchmarks/mapping.py $(ARGS)
+
+backlog: .venv/dev
+	$(BIN)/python benchmarks/backlog.py $(ARGS)
 
 clean:
 	rm -rf .venv build *.egg-info .mypy_cache .pytest_cache .ruff_cache

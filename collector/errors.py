@@ -58,5 +58,9 @@ class SpoolError(CollectorError):
     """The spool can't be opened, read or written."""
 
 
+class SpoolDamagedError(SpoolError):
+    """The spool file can't be trusted any more: what is intact is saved at the next start."""
+
+
 class SpoolFullError(SpoolError):
     """The spool has reached one of its limits; nothing was stored, nothing may be acknowledged."""

@@ -29,18 +29,35 @@ class Message(NamedTuple):
     oversize: int = 0
 
 
+class Arrival(NamedTuple):
+    """What a payload may need beside itself to be read.
+
+    `received_us` is the time of its arrival in microseconds since the epoch; `dup` says that the
+    broker has sent the message before, to this client or to one that was here before it,
+    `unprotected` that it came with QoS 0, and `replayed` that it is a dead letter of some time ago.
+    """
+
+    topic: str
+    received_us: int
+    dup: bool = False
+    unprotected: bool = False
+    replayed: bool = False
+
+
 @dataclass(frozen=True, slots=True)
 class Fault:
     """Why a message, or one record of it, can't be delivered.
 
     `kind` is one of `KINDS`; `field` names the column, or is empty; `position` counts the records
-    of the payload from 0, or is None when the whole message is meant.
+    of the payload from 0, or is None when the whole message is meant. `more` are the positions of
+    other records that this fault stands for as well.
     """
 
     kind: str
     reason: str
     field: str = ""
     position: int | None = None
+    more: tuple[int, ...] = ()
 
 
 class DecodeError(Exception):
@@ -59,6 +76,7 @@ KINDS: Final = frozenset(
         "refused",
         "schema",
         "expired",
+        "dropped",
     }
 )
 
@@ -69,7 +87,8 @@ class DeadLetter:
 
     `payload` is what the broker delivered (for kind `too_large` its beginning), or the record's
     protobuf bytes for a record that Zerobus refused (then `seq` is its number and `fingerprint`
-    that of its schema). `received_us` is the arrival in microseconds since the epoch.
+    that of its schema). `received_us` is the arrival in microseconds since the epoch. `flags` are
+    those of the message as `flags_of` packs them, `properties` its MQTT 5 properties.
     """
 
     fault: Fault
@@ -80,6 +99,18 @@ class DeadLetter:
     table: str = ""
     seq: int | None = None
     fingerprint: bytes = b""
+    flags: int = 1
+    properties: bytes = b""
+
+
+def flags_of(message: Message) -> int:
+    """Return QoS (bits 0 and 1), retain (2), dup (3) and oversize (4: only its beginning is kept).
+
+    >>> flags_of(Message(b"t", b"", qos=1, retain=True))
+    5
+    """
+    oversize = message.oversize > 0
+    return message.qos | message.retain << 2 | message.dup << 3 | oversize << 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,3 +141,16 @@ class Batch:
     records: list[bytes]
     suspect: bool
     size_bytes: int
+
+    def letter(self, place: int, fault: Fault) -> DeadLetter:
+        """Return the dead letter of its record at a place."""
+        return DeadLetter(
+            fault=fault,
+            topic="",
+            payload=self.records[place],
+            received_us=self.received_us,
+            station=self.station,
+            table=self.table,
+            seq=self.seqs[place],
+            fingerprint=self.fingerprint,
+        )

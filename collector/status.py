@@ -13,7 +13,14 @@ from typing import Any, Final
 from collector.errors import CollectorError
 
 FILE: Final = "status.json"
+SOCKET: Final = "control.sock"
+"""Where the daemon takes commands, beside the status file."""
 STALE_S: Final = 15.0
+_LOSS_SHOWN_S: Final = 86_400.0
+_WAL_SHOWN: Final = 64 * 1024 * 1024
+_NOT_GROWING_S: Final = 365 * 86_400.0
+SHORT_PART: Final = 0.5
+"""From this part of `spool.max_bytes` on space is short: health says so, and shares are held."""
 EXIT_CODES: Final = {"ok": 0, "degraded": 1, "offline": 1, "not running": 3, "failing": 4}
 
 
@@ -47,18 +54,24 @@ def read(folder: Path) -> dict[str, Any]:
     """Return the snapshot of the running daemon.
 
     Raises:
-        NotRunningError: there is none, its process is gone, or it has not written for long.
+        NotRunningError: there is none, or its process is gone.
+        CollectorError: this user may not read the file.
     """
     path = folder / FILE
     hint = "Start it with `collector run`, or `systemctl start collector`."
     try:
         snapshot: dict[str, Any] = json.loads(path.read_bytes())
+        pid = int(snapshot["pid"])
     except FileNotFoundError:
         raise NotRunningError(f"no collector is running: {path} is not there", hint) from None
-    except ValueError as error:
-        raise NotRunningError(f"{path} can't be read: {error}", hint) from error
-    if not _is_alive(int(snapshot["pid"])):
-        raise NotRunningError(f"the collector (process {snapshot['pid']}) is gone", hint)
+    except OSError as error:
+        raise CollectorError(
+            f"{path}: {error.strerror}", "Only the user of the daemon may read it: use sudo -u."
+        ) from error
+    except (ValueError, KeyError, TypeError) as error:
+        raise NotRunningError(f"{path} can't be read: {error!r}", hint) from error
+    if not _is_alive(pid):
+        raise NotRunningError(f"the collector (process {pid}) is gone", hint)
     return snapshot
 
 
@@ -66,7 +79,8 @@ def health(snapshot: dict[str, Any]) -> tuple[str, list[str]]:
     """Return ok, degraded, offline or failing, and why.
 
     failing: nothing can be stored, or the loop stands still. offline: the broker is away.
-    degraded: all is stored, but something is not delivered or was not understood.
+    degraded: all is stored, but something is not delivered or was not understood. A clock that is
+    not synchronised is a reason that makes nothing worse by itself: what comes is kept.
     """
     failing: list[str] = []
     if snapshot["paused"]:
@@ -84,13 +98,82 @@ def health(snapshot: dict[str, Any]) -> tuple[str, list[str]]:
         if state.get("state") in ("held", "waiting"):
             hint = f" ({state['hint']})" if state["hint"] else ""
             degraded.append(f"{table} is {state['state']}: {state['reason']}{hint}")
+        elif state.get("stuck"):
+            degraded.append(f"{table}: some of its batches are held: {state['stuck']}")
+    degraded += _space(snapshot["spool"], snapshot["tables"])
+    degraded += _damage(snapshot["spool"])
     degraded += [f"batch {batch}: {why}" for batch, why in snapshot["spool"]["damaged"].items()]
     for station, counts in snapshot["stations"].items():
         if count := counts["internal_since_start"]:
             degraded.append(f"{station}: {count} dead letters of kind internal since the start")
     reasons = failing + offline + degraded
+    if not snapshot.get("clock_ok", True):
+        reasons.append("this box's clock is not synchronised: times of arrival may be wrong")
     name = "failing" if failing else "offline" if offline else "degraded" if degraded else "ok"
     return name, reasons
+
+
+def _damage(spool: dict[str, Any]) -> list[str]:
+    """Say what is being salvaged, and for a day what damage has cost."""
+    said = [
+        f"a damaged spool is in quarantine/{one['folder']}: {one['salvaged']:,} records are saved"
+        " so far"
+        for one in spool["quarantine"]
+        if one["state"] != "done"
+    ]
+    now_us = time.time() * 1e6
+    recent = [one for one in spool["losses"] if now_us - one["at_us"] < _LOSS_SHOWN_S * 1e6]
+    return said + [loss_line(one) for one in recent]
+
+
+def loss_line(loss: dict[str, Any]) -> str:
+    """Return what damage has cost, for a person; `loss` is one of those of `told.losses`."""
+    count = "an unknown number of" if loss["records"] is None else f"{loss['records']:,}"
+    first, last = loss["first_seq"], loss["last_seq"]
+    begin = f" from {first}" if first is not None else ""
+    end = f" up to {last}" if last is not None else ""
+    table = loss["table"] or "tables that are not known"
+    return f"{count} records of {table} are lost{begin}{end}: {loss['reason']}"
+
+
+def _space(spool: dict[str, Any], tables: dict[str, Any]) -> list[str]:
+    """Say from half on how full the spool is, and which table fills it."""
+    said = []
+    if spool["wal_bytes"] > _WAL_SHOWN:
+        size = spool["wal_bytes"] / 1e6
+        said.append(f"the WAL has {size:,.0f} MB: a `spool backup` or `verify` holds it, or hangs")
+    part = spool["used_bytes"] / spool["max_bytes"]
+    if part < SHORT_PART:
+        return said
+    fullest = max(tables, key=lambda name: tables[name].get("spooled_bytes", 0), default="")
+    held = tables[fullest].get("spooled_bytes", 0) / spool["max_bytes"] if fullest else 0.0
+    return [*said, f"the spool is {part:.0%} full, {held:.0%} of it by {fullest}"]
+
+
+def full_in_s(snapshot: dict[str, Any]) -> float | None:
+    """Return when the spool is full, or its disk, if it goes on as in the last two minutes.
+
+    None when it does not grow, not to speak of, or when it was not watched for long enough.
+    """
+    spool = snapshot["spool"]
+    room = spool["max_bytes"] - spool["used_bytes"]
+    if spool.get("disk_free_bytes") is not None:
+        # Free pages are filled before the file takes more of the disk.
+        disk = spool["disk_free_bytes"] + spool["free_bytes"] - spool["min_free_bytes"]
+        room = min(room, disk)
+    if room <= 0:
+        return 0
+    growth = spool.get("growth_per_s") or 0.0
+    seconds = room / growth if growth > 0 else _NOT_GROWING_S
+    return round(seconds) if seconds < _NOT_GROWING_S else None
+
+
+def forecast(snapshot: dict[str, Any]) -> str:
+    """Return `full in 3h at this rate`, `not growing`, `full`, or nothing while it is not known."""
+    seconds = full_in_s(snapshot)
+    if seconds is not None:
+        return f"full in {format_age(seconds)} at this rate" if seconds else "full"
+    return "" if snapshot["spool"].get("growth_per_s") is None else "not growing"
 
 
 def line(snapshot: dict[str, Any]) -> str:

@@ -6,6 +6,7 @@ call into the SDK from a callback panics, and because callbacks may still fire a
 """
 
 import os
+import re
 import threading
 import time
 from collections import deque
@@ -200,11 +201,11 @@ class Connections:
                 )
             except NonRetriableException as error:
                 self._leave(connection)
-                raise StreamError(End.HELD, str(error), _hint(str(error), table)) from error
+                raise StreamError(End.HELD, _said(error), _hint(str(error), table)) from error
             except ZerobusException as error:
                 self._leave(connection)
                 self._learn_limit(connection, began, str(error))
-                raise StreamError(End.KEPT, str(error)) from error
+                raise StreamError(End.KEPT, _said(error)) from error
             with self._lock:
                 connection.opening -= 1
                 connection.callbacks.append(callback)
@@ -276,6 +277,17 @@ def _ended(reason: str) -> StreamError:
     return StreamError(end, reason)
 
 
+def _said(error: ZerobusException) -> str:
+    r"""Return what the SDK says, without the Rust structures around the innermost cause.
+
+    >>> _said(ZerobusException('no: "tcp", source: transport::Error(Os { message: "refused" })'))
+    'no: "tcp": refused'
+    """
+    text, source, rest = str(error).partition(", source: ")
+    causes = re.findall(r'"([^"]+)"', rest)
+    return f"{text}: {causes[-1]}" if source and causes else str(error)
+
+
 def _hint(reason: str, table: str) -> str:
     """Say what an operator can do about a refused open; the text is a guess, the hold is not."""
     words = reason.lower()
@@ -285,7 +297,7 @@ def _hint(reason: str, table: str) -> str:
         (("permission", "denied", "403", "4024"),
          f"grant USE CATALOG, USE SCHEMA, and SELECT and MODIFY on {table} itself"),
         (("not found", "notfound", "does not exist", "404"),
-         f"create the table {table} and its grants, or correct `table` in stations.yaml"),
+         f"create the table (SQL: `collector tables ddl {table}`), or correct stations.yaml"),
         (("invalid argument", "schema", "descriptor", "column"),
          f"compare tables/*/schema.proto with the table {table}"),
     ]  # fmt: skip

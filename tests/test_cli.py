@@ -3,6 +3,8 @@
 import contextlib
 import json
 import os
+import re
+import shlex
 import shutil
 import sqlite3
 import subprocess
@@ -18,9 +20,9 @@ from support.waiting import wait_for
 
 from collector.cli import collector
 from collector.commands._output import printable
-from collector.commands._rows import row_of
 from collector.model import DeadLetter, Fault, NewBatch
-from collector.spool import Group, Spool
+from collector.rows import row_of
+from collector.spool import Group, Limits, Spool
 from collector.tables import load_schema
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -52,7 +54,7 @@ def box(tmp_path):
 def filled(box):
     """Open a spool of the sample, with 3 records in 2 batches and a dead letter."""
     schema = load_schema(box / "tables" / "station_one")
-    spool = Spool(box / "state" / "spool.db", 1 << 30, 0)
+    spool = Spool(box / "state" / "spool.db", Limits())
     spool.add_schema(schema.fingerprint, schema.stored)
     record = schema.message(device_name="d", temp=1).SerializeToString()
     now_us = time.time_ns() // 1000
@@ -89,20 +91,33 @@ def commands(group=collector, path=()):
             yield from commands(command, (*path, name))
 
 
-ALL = dict(commands())
+ALL = {(): collector, **dict(commands())}
 
 
 # --- help
 
 
-@pytest.mark.parametrize("path", ALL, ids=" ".join)
+@pytest.mark.parametrize("path", ALL, ids=lambda path: " ".join(path) or "collector")
 def test_the_help_of_each_command_has_an_example_and_ends_with_the_exit_codes(path):
     done = run(*path, "--help")
     assert done.returncode == 0
-    assert f"Example: collector {' '.join(path)}" in " ".join(done.stdout.split())
+    assert " ".join(["Example: collector", *path]) in " ".join(done.stdout.split())
     *_, end = done.stdout.strip().split("\n\n")
     assert end.strip().startswith("Exit codes: 0 ")
-    assert " 2 usage" in " ".join(end.split()) or path == ("run",)
+    assert " 2 usage" in " ".join(end.split())
+    # A list of commands says each in one line.
+    assert "..." not in done.stdout.partition("Commands:")[2]
+
+
+@pytest.mark.parametrize("path", ALL, ids=lambda path: " ".join(path) or "collector")
+def test_what_the_examples_of_the_help_type_are_commands_and_options_that_there_are(path):
+    for example in re.findall(r"Example: collector (.+(?:\n    \S.*)*)", ALL[path].help):
+        words = shlex.split(re.split(r"\s[>|]\s", example)[0])
+        command = collector
+        while isinstance(command, click.Group):
+            command = command.get_command(click.Context(command), words.pop(0))
+            assert command is not None, example
+        command.make_parser(click.Context(command)).parse_args(words)
 
 
 def test_an_unknown_command_and_an_unknown_option_end_with_usage():
@@ -110,22 +125,16 @@ def test_an_unknown_command_and_an_unknown_option_end_with_usage():
     assert run("check", "--jsn").returncode == 2
 
 
-def test_the_spool_commands_start_fast_and_without_the_heavy_libraries():
+def test_the_spool_commands_start_without_the_heavy_libraries():
     code = "import sys; sys.argv = ['collector', 'spool', '--help']; import collector.cli as c\n"
     code += "try: c.main()\nexcept SystemExit: pass\n"
     code += "print(*sys.modules, file=sys.stderr)"
-    durations = []
-    for _ in range(5):
-        began = time.monotonic()
-        done = subprocess.run(
-            [sys.executable, "-c", code], env=ENVIRONMENT, capture_output=True, text=True,
-            check=True,
-        )  # fmt: skip
-        durations.append(time.monotonic() - began)
+    done = subprocess.run(
+        [sys.executable, "-c", code], env=ENVIRONMENT, capture_output=True, text=True, check=True
+    )
     modules = set(done.stderr.split())
     assert "collector.commands.spool" in modules
     assert not modules & {"grpc", "paho", "zerobus", "pydantic"}
-    assert min(durations) < 0.3
 
 
 # --- check
@@ -334,7 +343,7 @@ def test_status_without_a_daemon_says_how_to_start_one(box):
 def test_stats_shows_a_spool_that_is_in_use(box, spool):
     document = json.loads(run("spool", "stats", "--json", folder=box).stdout)
     table = document["tables"][TABLE]
-    assert (table["batches"], table["records"], table["made"]) == (2, 3, 3)
+    assert (table["records"], table["spooled"], table["made"]) == (3, 3, 3)
     assert time.time() - table["oldest_us"] / 1e6 >= 90
     assert document["totals"]["records"] == 3
     assert document["messages"]["dead"] == 1
@@ -346,7 +355,7 @@ def test_stats_shows_a_spool_that_is_in_use(box, spool):
     spool.tick()
     done = run("spool", "stats", folder=box)
     assert done.returncode == 0
-    assert [TABLE, "1", "1"] in [line.split()[:3] for line in done.stdout.splitlines()]
+    assert [TABLE, "1"] in [line.split()[:2] for line in done.stdout.splitlines()]
     assert "3 made = 2 delivered + 1 spooled: holds" in done.stdout
     assert "1m" in done.stdout
 
@@ -367,7 +376,6 @@ def test_stats_reads_a_copy_of_a_stopped_spool(box, tmp_path_factory):
     [
         "UPDATE counters SET value = value + 1 WHERE name = 'made'",
         "UPDATE counters SET value = value + 1 WHERE name = 'received'",
-        "DELETE FROM batches WHERE id = 1",
     ],
 )
 def test_stats_exits_with_1_when_a_balance_does_not_hold(box, spool, change):

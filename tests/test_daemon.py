@@ -120,10 +120,8 @@ def test_a_thread_that_dies_ends_the_process_loudly(line_folder):
 def test_sigusr1_says_where_every_thread_is(line_folder):
     with Line(line_folder) as line:
         line.daemon.process.send_signal(signal.SIGUSR1)
-        wait_for(lambda: "most recent call first" in line.daemon.tail(), "the stacks")
-        stacks = line.daemon.tail()
-        assert "intake.py" in stacks
-        assert "daemon.py" in stacks
+        for thread in ("intake.py", "daemon.py"):
+            wait_for(lambda file=thread: file in line.daemon.tail(), f"the stack with {thread}")
         assert line.is_connected()
 
 
@@ -174,20 +172,46 @@ def test_no_secret_and_no_payload_stands_anywhere_outside(line_folder):
 # -- health ----------------------------------------------------------------------------------
 
 
+STREAMING = {
+    "state": "streaming",
+    "reason": "",
+    "hint": "",
+    "oldest_us": None,
+    "spooled_bytes": 40,
+}
+SPOOL = {
+    "used_bytes": 1,
+    "wal_bytes": 0,
+    "max_bytes": 100,
+    "damaged": {},
+    "quarantine": [],
+    "losses": [],
+}
+
+
 def snapshot(**changes):
     return {
         "pid": os.getpid(),
         "updated_us": time.time_ns() // 1000,
         "paused": "",
         "broker": {"connected": True, "last_error": "", "refused_filters": {}},
-        "tables": {ONE: {"state": "streaming", "reason": "", "hint": "", "oldest_us": None}},
-        "spool": {"damaged": {}},
+        "tables": {ONE: STREAMING},
+        "spool": SPOOL,
         "stations": {"s": {"internal_since_start": 0}},
         "received_rate": 0.0,
         **changes,
     }
 
 
+SALVAGE = {"folder": "20261124T000000Z", "state": "rows", "salvaged": 7}
+LOSS = {
+    "at_us": time.time_ns() // 1000,
+    "table": "a.b.c",
+    "first_seq": 5,
+    "last_seq": 6,
+    "records": 2,
+    "reason": "its checksum",
+}
 AWAY = {"connected": False, "last_error": "refused", "refused_filters": {}}
 HELD = {ONE: {"state": "held", "reason": "no table", "hint": "create it", "oldest_us": None}}
 NO_FILTER = {"connected": True, "last_error": "", "refused_filters": {"a/#": "Not authorized"}}
@@ -200,7 +224,17 @@ NO_FILTER = {"connected": True, "last_error": "", "refused_filters": {"a/#": "No
         ({"broker": AWAY}, "offline", "refused"),
         ({"broker": NO_FILTER}, "degraded", "a/#"),
         ({"tables": HELD}, "degraded", "create it"),
-        ({"spool": {"damaged": {"7": "its checksum"}}}, "degraded", "batch 7"),
+        ({"spool": SPOOL | {"damaged": {"7": "its checksum"}}}, "degraded", "batch 7"),
+        ({"spool": SPOOL | {"used_bytes": 51}}, "degraded", "51% full, 40% of it by " + ONE),
+        ({"spool": SPOOL | {"wal_bytes": 70_000_000}}, "degraded", "the WAL has 70 MB"),
+        ({"spool": SPOOL | {"quarantine": [SALVAGE]}}, "degraded", "7 records are saved"),
+        ({"spool": SPOOL | {"quarantine": [SALVAGE | {"state": "done"}]}}, "ok", ""),
+        (
+            {"spool": SPOOL | {"losses": [LOSS]}},
+            "degraded",
+            "2 records of a.b.c are lost from 5 up to 6",
+        ),
+        ({"spool": SPOOL | {"losses": [LOSS | {"at_us": 0}]}}, "ok", ""),
         ({"stations": {"s": {"internal_since_start": 1}}}, "degraded", "internal"),
         ({"stations": {"s": {"dead:internal": 9, "internal_since_start": 0}}}, "ok", ""),
         ({"paused": "the disk is full"}, "failing", "the disk is full"),
@@ -215,6 +249,12 @@ def test_health_is_the_worst_of_what_is_wrong_and_says_all_of_it(changes, name, 
     assert word in "; ".join(reasons)
     assert bool(reasons) == (name != "ok")
     assert found in status.EXIT_CODES
+
+
+def test_a_clock_that_is_not_synchronised_is_said_and_makes_nothing_worse():
+    found, reasons = status.health(snapshot(clock_ok=False))
+    assert found == "ok"
+    assert "clock is not synchronised" in reasons[0]
 
 
 def test_the_status_of_a_process_that_is_gone_is_not_believed(tmp_path):

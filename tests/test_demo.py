@@ -19,7 +19,7 @@ from collector.demo.sample import write_sample
 from collector.demo.sensors import BROKEN_EVERY, TABLES, is_broken, message
 from collector.errors import CollectorError
 from collector.model import NewBatch
-from collector.spool import Group, Spool
+from collector.spool import Group, Limits, Spool
 from collector.tables import load_schema
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -161,7 +161,7 @@ def test_the_balance_is_taken_from_the_tables_and_the_spool(tmp_path):
     # 3 and 4 are of an earlier run; 12 came twice.
     write_deltalake(path, pa.table({"humidity": pa.array([3, 4, 11, 12, 12], pa.int64())}))
     assert next_number(lake) == 13
-    spool = Spool(tmp_path / "spool.db", 1 << 30, 0)
+    spool = Spool(tmp_path / "spool.db", Limits())
     spool.add_schema(schema.fingerprint, schema.stored)
     # 12 was delivered, but nobody knows; 13 waits.
     records = [schema.message(humidity=number).SerializeToString() for number in (12, 13)]

@@ -12,13 +12,17 @@ from pathlib import Path
 
 import pytest
 from support.broker import Broker
+from support.devices import TABLES, Devices
+from support.filled import fill, make_box
 from support.line import LocalZerobus, Process
+from support.terminal import run_plain
 from support.waiting import answers, free_port, wait_for
 
 from collector import errors, status
 from collector.cli import collector
 from collector.config import SpoolLimits, Station, load
-from collector.config.models import Box, Mqtt, Zerobus
+from collector.config.models import Box, DeadLetters, Mqtt, Zerobus
+from collector.emulator import Emulator, EmulatorOptions
 
 ROOT = Path(__file__).resolve().parent.parent
 README = (ROOT / "README.md").read_text()
@@ -41,7 +45,67 @@ def test_every_command_is_in_the_readme(name):
     assert f"`collector {name}" in README
 
 
-@pytest.mark.parametrize("section", [Box, Mqtt, Zerobus, SpoolLimits, Station])
+@pytest.mark.parametrize(
+    ("group", "page"),
+    [("spool", "operations.md"), ("dead", "operations.md"), ("tables", "tables.md")],
+)
+def test_every_command_of_a_group_is_explained_with_an_example(group, page):
+    text = (ROOT / "docs" / page).read_text()
+    commands = collector.get_command(None, group).list_commands(None)
+    assert [one for one in commands if f"$ collector {group} {one}" not in text] == []
+
+
+def test_the_examples_of_the_operations_are_what_the_commands_say(tmp_path):
+    """Sizes and ages depend on the day and the library; everything else is compared."""
+    fill(make_box(tmp_path))
+    assert check_examples("operations.md", tmp_path) > 8
+
+
+GREENHOUSE = [
+    {"name": "site", "type": "string", "nullable": False},
+    {"name": "level", "type": "double", "metadata": {"comment": "in metres"}},
+    {"name": "measured_at", "type": "timestamp"},
+]
+ALTERED = [
+    {"name": "device_name", "type": "string"},
+    {"name": "temp", "type": "smallint"},
+    {"name": "humidity", "type": "bigint"},
+    {"name": "note", "type": "string"},
+    {"name": "site", "type": "string", "nullable": False},
+]
+
+
+def test_the_examples_of_the_tables_are_what_the_commands_say(tmp_path):
+    with Emulator(EmulatorOptions(lake=tmp_path / "lake")) as emulator:
+        emulator.define_table("main.iot.greenhouse", GREENHOUSE)
+        emulator.define_table("main.iot.station_one", ALTERED)
+        folder = make_box(tmp_path / "box")
+        (folder / ".env").write_text(f"ZEROBUS_WORKSPACE_URL={emulator.workspace_url}\n")
+        assert check_examples("tables.md", folder) == 3
+    (pulled, *_) = blocks((ROOT / "docs" / "tables.md").read_text(), "proto")
+    assert (folder / "tables" / "greenhouse" / "schema.proto").read_text() == pulled
+
+
+def check_examples(page, folder):
+    """Type what a page shows, and compare what it shows; returns the number of its examples."""
+    examples = blocks((ROOT / "docs" / page).read_text(), "console")
+    for example in examples:
+        for part in example.removeprefix("$ ").split("\n$ "):
+            typed, _, shown = part.partition("\n")
+            done = run_plain(*shlex.split(typed)[1:], folder=folder)
+            said = (done.stdout + "\n" + done.stderr).replace(f"{folder}/", "")
+            assert loosely(shown) == loosely(said), typed
+    return len(examples)
+
+
+def loosely(text):
+    text = re.sub(r"[\d.]+ (B|kB|MB|GB)\b|\b\d+[smhd]\b|[\d.]+%", "N", text)
+    lines = [re.sub(r" +", " ", line).strip() for line in text.splitlines()]
+    quiet = "no daemon runs on it, or none was asked: no rates and no states"
+    return [line for line in lines if line and line != quiet]
+
+
+@pytest.mark.parametrize("section", [Box, Mqtt, Zerobus, SpoolLimits, DeadLetters, Station])
 def test_every_key_of_the_configuration_is_explained(section):
     text = (ROOT / "docs" / "configuration.md").read_text()
     missing = [key for key in section.keys() if f"| `{key}` |" not in text]  # noqa: SIM118
@@ -104,7 +168,7 @@ def test_the_table_of_exit_codes_is_that_of_the_code():
     text = (ROOT / "docs" / "exit-codes.md").read_text()
     table = {int(code) for code in re.findall(r"^\| (\d+) \|", text, re.MULTILINE)}
     classes, codes = [errors.CollectorError], {0, 2}
-    import collector.emulator  # noqa: F401 - Its errors have exit codes too.
+    import collector.catalog  # noqa: F401 - Its errors have exit codes too, and the emulator's.
 
     while classes:
         one = classes.pop()
@@ -259,3 +323,47 @@ def test_no_key_of_the_sample_is_missing_from_the_documents():
     sample = (ROOT / "stations.yaml").read_text()
     keys = re.findall(r"^\s*#? ?-?\s*([a-z][a-z_]+):", sample, re.MULTILINE)
     assert [key for key in set(keys) if key not in ALL_TEXT] == []
+
+
+def test_a_station_in_sixty_seconds_is_made_by_the_lines_of_the_readme(box):
+    section = README.partition("## A station in sixty")[2].partition("\n## ")[0]
+    (block,) = blocks(section, "sh")
+    discover, check, tail, daemon_line = block.splitlines()
+    assert daemon_line == "collector run -c discovered/stations.yaml"
+    broker, zerobus = Broker(box), LocalZerobus(box)
+    environment = {
+        **ENVIRONMENT,
+        "MQTT_URL": f"mqtt://127.0.0.1:{broker.port}",
+        "ZEROBUS_ENDPOINT": f"http://127.0.0.1:{zerobus.grpc}",
+        "ZEROBUS_WORKSPACE_URL": f"http://127.0.0.1:{zerobus.http}",
+        "no_proxy": "127.0.0.1",
+    }
+    config = box / "discovered" / "stations.yaml"
+    arguments = [sys.executable, "-m", "collector", "run", "-c", str(config)]
+    daemon = Process("daemon", box, arguments, environment)
+    broker.start()
+    try:
+        zerobus.start()
+        with Devices(broker.port):
+            assert "orchard_weather_obs" in run(discover.replace("30s", "3s"), box, environment)
+            run(check, box, environment)
+            assert len(run(tail, box, environment).splitlines()) == 5
+            daemon.start()
+            wait_for(
+                lambda: all(zerobus.rows(f"main.iot.{name}") for name in TABLES), "rows of all"
+            )
+    finally:
+        for part in (daemon, zerobus, broker):
+            part.stop()
+
+
+def test_what_discover_says_of_its_limits_is_so():
+    from collector.discover import limits
+
+    text = (ROOT / "docs" / "discover.md").read_text()
+    for number in (limits.TOPICS_MAX, limits.MESSAGES_MAX, limits.PER_TOPIC_MAX):
+        assert f"{number:,}" in text
+    assert f"of at least {limits.NOT_NULL_FROM}" in text
+    assert f"| stations | {limits.STATIONS_MAX} |" in text
+    assert f"| columns of a station | {limits.COLUMNS_MAX} |" in text
+    assert f"| depth of objects that are flattened | {limits.DEPTH_MAX} |" in text

@@ -6,11 +6,10 @@ business of `test_stream.py` and of the end-to-end tests.
 """
 
 import time
-from collections import deque
-from contextlib import contextmanager
 
 import pytest
 from support.parts import make_plan, open_spool
+from support.service import TABLE, Service, Stream, count, draining, schema, store
 from support.waiting import wait_for
 
 from collector.drain import Drains
@@ -18,75 +17,7 @@ from collector.drain.encode_anew import encode_table_anew
 from collector.drain.front import Front
 from collector.drain.ledger import compose
 from collector.drain.search import UNLIMITED
-from collector.model import NewBatch
-from collector.spool import Group
-from collector.stream import Ack, End, StreamError
-from collector.tables import load_schema
-
-TABLE = "main.iot.station_one"
-REFUSED = StreamError(End.REFUSED, "Invalid argument: Record rejected.")
-
-
-def schema(folder, *fields):
-    """Return a schema of fields such as `optional int32 a`."""
-    folder.mkdir(exist_ok=True)
-    lines = [f"  {field} = {number};" for number, field in enumerate(fields, 1)]
-    text = "\n".join(['syntax = "proto2";', "message Row {", *lines, "}", ""])
-    (folder / "schema.proto").write_text(text)
-    return load_schema(folder)
-
-
-def store(spool, of, *rows):
-    spool.add_schema(of.fingerprint, of.stored)
-    first = spool.reserve(len(rows))
-    records = [of.message(**row).SerializeToString() for row in rows]
-    seqs = range(first, first + len(rows))
-    spool.append(Group([NewBatch(TABLE, "s", of.fingerprint, seqs, 1, records)]))
-
-
-class Service:
-    """Opens streams, refuses what `refuses` says, acknowledges the rest; keeps what it was sent."""
-
-    def __init__(self):
-        self.refuses = lambda _record: False
-        self.open_error = None
-        self.streams = []
-        self.accepted = []
-
-    def open(self, table, file_descriptor, wake, *, ack_timeout, tries, held):
-        if self.open_error is not None:
-            raise self.open_error
-        assert (table, bool(ack_timeout), tries >= 0, held in (True, False)) == (TABLE, *[True] * 3)
-        self.streams.append(Stream(self, file_descriptor, wake))
-        return self.streams[-1]
-
-
-class Stream:
-    def __init__(self, service, descriptor, wake):
-        self.service, self.descriptor, self.wake = service, descriptor, wake
-        self.opened_at = time.monotonic()
-        self.calls, self.events = [], deque()
-
-    def ingest(self, records):
-        self.calls.append(list(records))
-        if any(map(self.service.refuses, records)):
-            self.events.append(REFUSED)
-        elif not self.events or self.events[-1] is not REFUSED:
-            self.service.accepted += [(self.descriptor, record) for record in records]
-            self.events.append(Ack(len(self.calls) - 1, time.monotonic()))
-        self.wake()
-        return len(self.calls) - 1
-
-    def acks(self):
-        acks = []
-        while self.events and isinstance(self.events[0], Ack):
-            acks.append(self.events.popleft())
-        if not acks and self.events:
-            raise self.events[0]
-        return acks
-
-    def close(self):
-        return [event for event in self.events if isinstance(event, Ack)]
+from collector.stream import End, StreamError
 
 
 @pytest.fixture
@@ -105,27 +36,6 @@ def now(tmp_path):
 @pytest.fixture
 def older(tmp_path):
     return schema(tmp_path / "older", "optional int32 a")
-
-
-@contextmanager
-def draining(spool, schemas, service=None):
-    service = service or Service()
-    drains = Drains(spool, service, spool.options, schemas)
-    spool.stored = drains.notify
-    drains.notify(spool.reader.tables())
-    try:
-        yield service
-    finally:
-        spool.stored = lambda _tables: None
-        drains.stop(time.monotonic() + 5)
-        for drain in list(drains._drains.values()):
-            drain.join(10)
-            assert not drain.is_alive()
-
-
-def count(spool, name):
-    spool.tick()
-    return spool.reader.counters().get((f"table:{TABLE}", name), 0)
 
 
 def values(of, service):
@@ -218,6 +128,22 @@ def test_a_table_whose_open_is_refused_is_held_with_the_hint(spool, now):
     drains.stop(time.monotonic() + 5)
 
 
+def test_what_a_call_that_failed_had_taken_may_be_purged(spool, now):
+    store(spool, now, {"a": 1})
+    service = Service()
+
+    class Broken(Stream):
+        def ingest(self, _records):
+            raise StreamError(End.KEPT, "stream closed")
+
+    service.stream_type = Broken
+    drains = Drains(spool, service, spool.options, {TABLE: now})
+    drains.notify([TABLE])
+    wait_for(lambda: drains.states()[TABLE].state == "waiting", "the table to wait")
+    assert spool.remove([1], "purged") == 1
+    drains.stop(time.monotonic() + 5)
+
+
 # -- the front -------------------------------------------------------------------------------
 
 
@@ -233,7 +159,7 @@ def test_the_front_reads_on_behind_what_was_taken_and_skips_suspects(spool, now)
         seen += [part.batch for part in call.parts]
     assert seen == list(range(first, first + 40))
     assert suspect not in seen
-    front.may_have_more = True
+    front.more()
     assert not front.batches(1)
     front.rewind()
     assert front.batches(1)[0].id == first

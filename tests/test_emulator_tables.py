@@ -8,8 +8,17 @@ import urllib.request
 
 import pytest
 from deltalake import DeltaTable
-from support.zerobus_client import INVALID, TABLE, message, open_stream, send, stream
-from zerobus.sdk.shared import NonRetriableException
+from support.zerobus_client import (
+    INVALID,
+    TABLE,
+    Acks,
+    encoded,
+    message,
+    open_stream,
+    send,
+    stream,
+)
+from zerobus.sdk.shared import NonRetriableException, ZerobusException
 
 from collector.emulator import Emulator, EmulatorOptions
 from collector.errors import CollectorError
@@ -221,3 +230,131 @@ def test_a_table_made_from_a_descriptor_has_its_default_types(tmp_path):
     assert lying(tmp_path, TABLE).to_pylist()[0] == {
         **dict.fromkeys(kinds), "i": 1, "y": b"z"
     }  # fmt: skip
+
+
+# --- tables that are altered while the emulator runs
+
+
+def column(name, type_, **more):
+    return {"name": name, "type": type_, **more}
+
+
+READINGS = [
+    column("device", "string", nullable=False),
+    column("temp", "int"),
+    column("gateway", "string"),
+    column("seq", "bigint"),
+]
+
+
+@pytest.fixture
+def emulator(tmp_path):
+    with Emulator(EmulatorOptions(lake=tmp_path / "lake", ack_delay=0)) as one:
+        yield one
+
+
+def push(one, records):
+    one.ingest_records_offset(records)
+    one.flush()
+
+
+def test_a_column_that_is_added_is_null_or_filled_in_the_rows_that_lie_there(tmp_path, emulator):
+    send(emulator, [1, 2])
+    emulator.define_table(TABLE, [*READINGS, column("note", "string")])
+    send(emulator, [3])
+    site = column("site", "string", nullable=False, fill="north")
+    emulator.define_table(TABLE, [*READINGS, column("note", "string"), site])
+    rows = lying(tmp_path, TABLE).sort_by("seq").to_pylist()
+    assert [(row["seq"], row["note"], row["site"]) for row in rows] == [
+        (1, None, "north"), (2, None, "north"), (3, None, "north")
+    ]  # fmt: skip
+    assert emulator.stats()["tables"][TABLE]["distinct"] == 3
+
+
+def test_an_open_stream_goes_on_when_its_descriptor_still_fits(emulator):
+    with stream(emulator) as one:
+        push(one, encoded([1]))
+        emulator.define_table(TABLE, [*READINGS, column("note", "string")])
+        push(one, encoded([2]))
+    assert emulator.stats()["tables"][TABLE]["records"] == 2
+
+
+def test_an_open_stream_ends_when_a_not_null_column_comes_that_it_does_not_send(emulator):
+    acks = Acks()
+    site = column("site", "string", nullable=False, fill="north")
+    with stream(emulator, ack_callback=acks) as one:
+        push(one, encoded([1]))
+        emulator.define_table(TABLE, [*READINGS, site])
+        with pytest.raises(ZerobusException):
+            push(one, encoded([2]))
+    assert emulator.stats()["tables"][TABLE]["records"] == 1
+    with pytest.raises(NonRetriableException, match="NOT NULL column site is missing"):
+        open_stream(emulator)
+
+
+def test_a_type_that_becomes_narrower_refuses_what_it_can_not_hold(emulator):
+    send(emulator, [1])
+    emulator.define_table(TABLE, [column("temp", "tinyint") if one["name"] == "temp" else one
+                                  for one in READINGS])  # fmt: skip
+    send(emulator, [2])
+    with stream(emulator) as one, pytest.raises(NonRetriableException, match="out of range"):
+        push(one, encoded([3], temp=1_000))
+
+
+def put(emulator, name, body):
+    request = urllib.request.Request(
+        f"{emulator.workspace_url}/tables/{name}", data=json.dumps(body).encode(), method="PUT"
+    )
+    with urllib.request.urlopen(request, timeout=10) as answer:
+        return json.load(answer)
+
+
+def test_a_table_is_defined_over_http_with_any_type_and_described_as_unity_catalog_does(emulator):
+    place = {
+        "type": "struct",
+        "fields": [
+            column("lat", "double", nullable=False, metadata={"comment": "in degrees"}),
+            column("tags", {"type": "map", "keyType": "string", "valueType": "date"}),
+        ],
+    }
+    described = put(emulator, TABLE, {"columns": [
+        column("price", "decimal(10,2)", metadata={"comment": "in euros"}),
+        column("name", "varchar(20)", nullable=False),
+        column("route", {"type": "array", "elementType": place}),
+    ]})  # fmt: skip
+    assert described == describe(emulator, TABLE, token_of(emulator))
+    price, name, route = described["columns"]
+    assert (price["type_text"], price["type_name"], price["comment"]) == (
+        "decimal(10,2)", "DECIMAL", "in euros"
+    )  # fmt: skip
+    assert json.loads(name["type_json"]) == {
+        "name": "name", "type": "string", "nullable": False,
+        "metadata": {"__CHAR_VARCHAR_TYPE_STRING": "varchar(20)"},
+    }  # fmt: skip
+    assert route["type_text"] == "array<struct<lat:double,tags:map<string,date>>>"
+    lat = json.loads(route["type_json"])["type"]["elementType"]["fields"][0]
+    assert (lat["nullable"], lat["metadata"]) == (False, {"comment": "in degrees"})
+
+
+@pytest.mark.parametrize(
+    ("name", "columns", "why"),
+    [
+        (TABLE, [], "write"),
+        (TABLE, [{"name": "a"}], "is no column"),
+        (TABLE, [column("a", "interval day")], "no type"),
+        (TABLE, [column("a", "int"), column("A", "int")], "same name"),
+        ("readings", [column("a", "int")], "not catalog.schema.table"),
+        (TABLE, [*READINGS, column("site", "string", nullable=False)], "give a `fill`"),
+        (TABLE, [column("device", "int"), *READINGS[1:]], "other values"),
+    ],
+)
+def test_a_table_that_can_not_be_is_answered_with_400_and_changes_nothing(
+    tmp_path, emulator, name, columns, why
+):
+    send(emulator, [1])
+    with pytest.raises(urllib.error.HTTPError) as caught:
+        put(emulator, name, {"columns": columns})
+    with caught.value as error:
+        assert (error.code, why in json.load(error)["error"]) == (400, True)
+    send(emulator, [2])
+    assert sorted(lying(tmp_path, TABLE)["seq"].to_pylist()) == [1, 2]

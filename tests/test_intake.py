@@ -11,10 +11,12 @@ from types import SimpleNamespace
 
 import pytest
 from support.parts import make_plan, open_spool
+from support.spools import limit
 from support.waiting import wait_for
 
 from collector.intake import Intake
-from collector.intake.group import Pending, StationRecords
+from collector.intake.group import Pending
+from collector.intake.records import StationRecords
 from collector.model import BATCH_MAX_BYTES, BATCH_MAX_RECORDS, Message
 
 TABLE = "main.iot.station_one"
@@ -217,7 +219,7 @@ def test_every_outcome_of_a_message_is_counted_once_and_acknowledged(loop):
 
 def test_a_full_spool_acknowledges_nothing_and_ends_the_connection_at_the_inbox_limit(loop):
     line = loop()
-    line.spool._max_bytes = 1
+    limit(line.spool, 1)
     line.subscriber.script += [[message(packet_id=1), message(qos=0)]]
     wait_for(lambda: line.intake.paused, "the pause")
     line.subscriber.script += [[message(qos=0)] * 2_000]
@@ -226,7 +228,7 @@ def test_a_full_spool_acknowledges_nothing_and_ends_the_connection_at_the_inbox_
     wait_for(lambda: line.subscriber.goodbyes, "the goodbye")
     assert line.subscriber.acknowledged == []
     assert counters(line).get("received", 0) == 0
-    line.spool._max_bytes = 8 << 20
+    limit(line.spool, 8 << 20)
     wait_for(lambda: not line.intake.paused, "the room to be noticed")
     line.subscriber.script += [[message(packet_id=1)]]
     wait_for(lambda: line.subscriber.acknowledged, "the PUBACK")
@@ -236,12 +238,12 @@ def test_a_full_spool_acknowledges_nothing_and_ends_the_connection_at_the_inbox_
 
 def test_qos_0_that_comes_while_the_spool_is_full_is_counted_as_ignored(loop):
     line = loop()
-    line.spool._max_bytes = 1
+    limit(line.spool, 1)
     line.subscriber.script += [[message(packet_id=1)]]
     wait_for(lambda: line.intake.paused, "the pause")
     line.subscriber.script += [[message(qos=0)] * 2_000]
     wait_for(lambda: not line.subscriber.script, "the arrival")
-    line.spool._max_bytes = 8 << 20
+    limit(line.spool, 8 << 20)
     wait_for(lambda: line.subscriber.acknowledged, "the PUBACK")
     assert line.subscriber.goodbyes == []
     found = counters(line)
@@ -251,12 +253,12 @@ def test_qos_0_that_comes_while_the_spool_is_full_is_counted_as_ignored(loop):
 def test_a_retained_copy_is_known_once_it_is_stored_and_not_before(loop):
     """What a failed commit was to store comes again, and must not pass for known."""
     line = loop("3.1.1")
-    line.spool._max_bytes = 1
+    limit(line.spool, 1)
     copy = message(retain=True)
     big = json.dumps({"device_name": "x" * 30_000}).encode()
     line.subscriber.script += [[copy, *[message(payload=big)] * 3]]
     wait_for(lambda: line.subscriber.goodbyes, "the goodbye")
-    line.spool._max_bytes = 8 << 20
+    limit(line.spool, 8 << 20)
     wait_for(lambda: not line.intake.paused, "the room to be noticed")
     line.subscriber.script += [[copy], [copy, message(2, retain=True)]]
     wait_for(lambda: len(line.subscriber.acknowledged) == 3, "the PUBACKs")
@@ -266,12 +268,12 @@ def test_a_retained_copy_is_known_once_it_is_stored_and_not_before(loop):
 
 def test_packet_ids_of_an_earlier_connection_are_not_acknowledged_on_the_next(loop):
     line = loop()
-    line.spool._max_bytes = 1
+    limit(line.spool, 1)
     line.subscriber.script += [[message(packet_id=5)]]
     wait_for(lambda: line.intake.paused, "the pause")
     line.subscriber.epoch = 2
     line.subscriber.script += [[message(packet_id=1)]]
-    line.spool._max_bytes = 8 << 20
+    limit(line.spool, 8 << 20)
     wait_for(lambda: line.subscriber.acknowledged, "the PUBACK")
     assert line.subscriber.acknowledged == [(2, 1)]
     assert counters(line)["recorded"] == 2

@@ -6,6 +6,7 @@ import signal
 
 import pytest
 from support.line import ROOT, STATIONS, Line, reading
+from support.terminal import run_plain
 from support.waiting import wait_for
 
 ONE = "main.iot.station_one"
@@ -198,6 +199,34 @@ def test_a_service_that_refuses_every_record_buries_none(line_folder):
         line.wait_delivered(range(600), 60)
         line.wait_drained()
         assert line.dead_letters() == []
+        line.check_balances()
+
+
+def test_an_operator_may_bury_what_a_held_table_has_and_nothing_that_comes_later(line_folder):
+    with Line(line_folder) as line:
+        line.zerobus.faults(
+            {"faults": [{"fault": "poison", "table": ONE, "column": "device_name", "equals": "d1"}]}
+        )
+        publisher = line.publisher()
+        publisher.publish([reading(n, device="d1") for n in range(60)])
+        wait_for(lambda: state(line, ONE).get("state") == "held", "the table to be held", 60)
+        publisher.publish([reading(n, device="d2") for n in range(60, 80)])
+        wait_for(lambda: line.spooled() == 80, "all to be spooled")
+        asked = run_plain("dead", "bury", ONE, "--dry-run", folder=line_folder)
+        assert f"80 records of {ONE} wait; it is held: " in asked.stdout
+        done = run_plain("dead", "bury", ONE, "--yes", folder=line_folder)
+        assert done.returncode == 0, done.stderr
+        assert done.stdout == f"60 records of {ONE} were buried, 20 delivered\n"
+        assert {row["kind"] for row in line.dead_letters()} == {"refused"}
+        assert len(line.dead_letters()) == 60
+        publisher.publish([reading(n, device="d1") for n in range(80, 140)])
+        wait_for(lambda: state(line, ONE).get("state") == "held", "the table to be held again", 60)
+        assert len(line.dead_letters()) == 60
+        line.check_balances()
+        line.zerobus.faults(None)
+        back = run_plain("dead", "replay", "--all", folder=line_folder)
+        assert back.returncode == 0, back.stderr
+        line.wait_delivered(range(140), 60)
         line.check_balances()
 
 

@@ -111,11 +111,89 @@ def all_topics():
 def test_captures_are_named_levels_and_subscribed_as_plus():
     one = parse_filter("sensors/{site}/+/{device}/climate")
     assert one.wire == "sensors/+/+/+/climate"
-    assert one.captures == (("site", 1), ("device", 3))
+    assert one.pattern.names == ("site", "device")
     router = Router([("s", ["sensors/{site}/+/{device}/climate"])])
     resolution = router.resolve(b"sensors/north/x/d1/climate", ())
     assert resolution.topic == "sensors/north/x/d1/climate"
     assert resolution.offers[0].captures == {"site": "north", "device": "d1"}
+
+
+PATTERNS = [
+    # Several levels, at the end and in the middle.
+    ("shellies/{device}/{path*}", "shellies/+/#", {
+        "shellies/plug/relay/0": {"device": "plug", "path": "relay/0"},
+        "shellies/plug/relay": {"device": "plug", "path": "relay"},
+        "shellies/plug": None,
+        "shellies": None,
+        "shellies/plug/": None,
+    }),
+    ("z/{device*}/availability", "z/#", {
+        "z/a/availability": {"device": "a"},
+        "z/a/b/availability": {"device": "a/b"},
+        "z/availability/availability": {"device": "availability"},
+        "z/availability": None,
+        "z/a": None,
+    }),
+    ("{all*}/{a}/+/b", "#", {
+        "x/y/1/2/b": {"all": "x/y", "a": "1"},
+        "y/1/2/b": {"all": "y", "a": "1"},
+        "1/2/b": None,
+    }),
+    # Parts of a level.
+    ("a/{unit}@{place}/x", "a/+/x", {
+        "a/u1@hall/x": {"unit": "u1", "place": "hall"},
+        "a/u1@hall@2/x": {"unit": "u1", "place": "hall@2"},
+        "a/u1/x": None,
+        "a/@hall/x": None,
+        "a/u1@/x": None,
+    }),
+    ("a/id:{id}", "a/+", {"a/id:7": {"id": "7"}, "a/7": None}),
+    ("a/{id}.json", "a/+", {"a/7.json": {"id": "7"}, "a/7.json.json": None, "a/7": None}),
+    # Some words only.
+    ("s/{type=NBIRTH|NDATA}/{node}", "s/+/+", {
+        "s/NDATA/e": {"type": "NDATA", "node": "e"}, "s/NCMD/e": None, "s/NDATAX/e": None,
+    }),
+    ("s/{kind=temp|temperature}_{id}", "s/+", {
+        "s/temperature_1": {"kind": "temperature", "id": "1"},
+        "s/temp_1": {"kind": "temp", "id": "1"},
+        "s/tem_1": None,
+    }),
+    ("s/a{kind=.|[}", "s/+", {"s/a.": {"kind": "."}, "s/a[": {"kind": "["}, "s/ab": None}),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("text", "wire", "topics"), PATTERNS, ids=lambda one: str(one)[:30])
+def test_a_capture_may_be_a_part_of_a_level_several_levels_or_certain_words(text, wire, topics):
+    assert parse_filter(text).wire == wire
+    router = Router([("one", [text])])
+    for topic, captures in topics.items():
+        offers = router.resolve(topic.encode(), (parse_filter(text).identifier,)).offers
+        assert [offer.captures for offer in offers] == ([] if captures is None else [captures])
+
+
+def test_a_station_may_except_topics_and_others_still_get_them():
+    router = Router(
+        [("state", ["z/{device*}"]), ("away", ["z/{device*}/availability"]), ("all", ["z/#"])],
+        {"state": ["z/bridge/#", "z/{x*}/availability", "z/{x*}/{verb=set|get}"]},
+    )
+    taken = {
+        topic: [offer.station for offer in router.resolve(topic.encode(), ()).offers]
+        for topic in ("z/a", "z/a/b", "z/bridge", "z/bridge/x", "z/a/availability", "z/a/b/get")
+    }
+    assert taken == {
+        "z/a": [0, 2],
+        "z/a/b": [0, 2],
+        "z/bridge": [2],
+        "z/bridge/x": [2],
+        "z/a/availability": [1, 2],
+        "z/a/b/get": [2],
+    }
+
+
+def test_a_hostile_topic_is_read_in_time_that_grows_with_it():
+    text = "a/" + "-".join(f"{{x{number}}}" for number in range(8)) + "/{rest*}/b/c"
+    topic = "a/" + "-" * 30_000 + "/" * 30_000
+    assert parse_filter(text).pattern.read(topic) is None
 
 
 def test_captures_of_all_fitting_filters_are_there_whichever_copy_came():
@@ -256,9 +334,18 @@ def test_a_topic_that_is_not_utf8_is_the_callers_affair():
         ("a/{Site}/b", "no capture"),
         ("a/{}/b", "no capture"),
         ("a/{1x}", "no capture"),
-        ("a/x{site}", "no capture"),
+        ("a/x{site}y}", "no capture"),
         ("a/{site", "no capture"),
-        ("a/{a}-{b}", "no capture"),
+        ("a/{a}{b}", "text between"),
+        ("a/" + "-".join(f"{{x{n}}}" for n in range(9)), "over 8 captures"),
+        ("a/x{b*}", "whole level"),
+        ("{a*}/x/{b*}", "only once"),
+        ("{a*}/#", "can't stand in one filter"),
+        ("a/{b=}", "needs words"),
+        ("a/{b=x||y}", "needs words"),
+        ("a/{b=x+}", "whole levels"),
+        ("a/{B*}", "no capture"),
+        ("{x}/{x*}", "captures {x} twice"),
         ("{x}/{x}", "captures {x} twice"),
         ("a/" * 40_000, "bytes long"),
         ("a/\ud800", "Unicode"),

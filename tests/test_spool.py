@@ -8,15 +8,19 @@ import sqlite3
 import stat
 import subprocess
 import sys
+import threading
 import time
+from contextlib import closing
 
 import pytest
-from support.spools import TABLE, batch, letter, opened, store
+from support.spools import TABLE, batch, letter, limit, opened, store
 
 from collector.errors import LockedError, SpoolError, SpoolFullError
-from collector.spool import Group, Spool
+from collector.spool import Group, Limits, Spool
+from collector.spool.database import BUSY_MS, open_reader
 from collector.spool.lock import SpoolLock
 from collector.spool.seq import BLOCK, SeqNumbers
+from collector.spool.tables import VERSION
 
 
 @pytest.fixture
@@ -30,7 +34,7 @@ def fill(spool):
 
 
 def one(spool, sql):
-    return spool._connection.execute(sql).fetchone()[0]
+    return spool._writer._connection.execute(sql).fetchone()[0]
 
 
 # -- settings --------------------------------------------------------------------------------
@@ -40,7 +44,7 @@ def test_a_commit_is_synced_before_it_is_answered(path):
     with opened(path) as spool:
         assert one(spool, "PRAGMA synchronous") == 2
         assert one(spool, "PRAGMA journal_mode") == "wal"
-        spool._broken = True
+        spool._writer._broken = True
         store(spool, b"x")
         assert one(spool, "PRAGMA synchronous") == 2
 
@@ -49,7 +53,8 @@ def test_the_file_says_what_it_is_and_can_shrink(path):
     with opened(path) as spool:
         assert one(spool, "PRAGMA auto_vacuum") == 2
         assert one(spool, "PRAGMA journal_size_limit") == 16 * 1024 * 1024
-        assert one(spool, "PRAGMA user_version") == 1
+        assert one(spool, "PRAGMA secure_delete") == 2
+        assert one(spool, "PRAGMA user_version") == VERSION
         assert one(spool, "PRAGMA application_id") == 0x5A425553
 
 
@@ -75,16 +80,16 @@ def test_another_programs_file_is_refused_and_left_as_it_is(tmp_path):
     other.close()
     before = path.read_bytes()
     with pytest.raises(SpoolError, match="not a spool"):
-        Spool(path, 1 << 30, 0)
+        Spool(path, Limits())
     assert path.read_bytes() == before
 
 
 def test_a_spool_of_a_newer_version_is_refused_and_left_as_it_is(path):
     with opened(path) as spool:
-        spool._connection.execute("PRAGMA user_version = 2")
+        spool._writer._connection.execute(f"PRAGMA user_version = {VERSION + 1}")
     before = path.read_bytes()
-    with pytest.raises(SpoolError, match="version 2"):
-        Spool(path, 1 << 30, 0)
+    with pytest.raises(SpoolError, match=f"version {VERSION + 1}"):
+        Spool(path, Limits())
     assert path.read_bytes() == before
 
 
@@ -94,7 +99,7 @@ def test_garbage_a_folder_and_a_file_above_are_refused_with_the_path(tmp_path):
     (tmp_path / "folder.db").mkdir()
     for place in (garbage, tmp_path / "folder.db", garbage / "spool.db"):
         with pytest.raises(SpoolError, match=str(tmp_path)):
-            Spool(place, 1 << 30, 0)
+            Spool(place, Limits())
     with pytest.raises(SpoolError, match=r"garbage\.db"):
         SpoolLock(garbage / "spool.db").take()
 
@@ -160,6 +165,35 @@ def test_records_keep_their_numbers_though_they_are_in_no_run(path):
         assert list(found.seqs) == seqs[1:]
 
 
+def test_what_is_acknowledged_is_deleted_in_commits_of_a_bounded_size(path):
+    with opened(path) as spool:
+        spool.append(Group([batch(spool, [b"x"]) for _ in range(1_200)]))
+        spool.acknowledge(spool_ids(spool))
+        before = spool.commits
+        store(spool, b"y")
+        assert spool.reader.counters()[f"table:{TABLE}", "delivered"] == 500
+        spool.tick()
+        assert spool.commits == before + 3
+        assert spool.reader.counters()[f"table:{TABLE}", "delivered"] == 1_200
+        assert [found.records for found in spool.read(TABLE, 0)] == [[b"y"]]
+
+
+def spool_ids(spool):
+    return [row[0] for row in spool.reader.walk(TABLE, 0, 100_000)]
+
+
+def test_a_read_ends_behind_the_batch_that_fills_it_and_leaves_acknowledged_ones_out(path):
+    with opened(path) as spool:
+        for _ in range(40):
+            store(spool, b"x" * 1_000)
+        ids = spool_ids(spool)
+        assert [one.id for one in spool.read(TABLE, 0, 100, 2_500)] == ids[:3]
+        assert [one.id for one in spool.read(TABLE, 0, 100, 1)] == ids[:1]
+        spool.acknowledge(ids[:-1])
+        assert [one.id for one in spool.read(TABLE, 0, 16)] == ids[-1:]
+        assert spool.read(TABLE, ids[-1]) == []
+
+
 # -- the lock --------------------------------------------------------------------------------
 
 
@@ -208,7 +242,7 @@ def test_an_empty_spool_with_a_large_wal_is_not_full(path):
         spool.acknowledge([entry.id for entry in spool.read(TABLE, 0)])
         spool.tick()
         assert path.with_name("spool.db-wal").stat().st_size > 1 << 20
-        spool._max_bytes = 1 << 20
+        limit(spool, 1 << 20)
         store(spool, b"x")
 
 
@@ -222,5 +256,28 @@ def test_a_disk_with_too_little_room_is_full_and_gets_free_pages_back(path):
         with pytest.raises(SpoolFullError, match=r"spool\.min_free_bytes"):
             store(spool, b"x")
         spool.tick()
-        spool._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+        spool._writer._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
         assert path.stat().st_size < size / 2
+
+
+def test_nobody_waits_for_a_reader_while_the_wal_is_emptied(path):
+    with opened(path) as spool:
+        store(spool, b"before")
+        with closing(open_reader(path)) as reader:
+            reader.execute("BEGIN")
+            reader.execute("SELECT count(*) FROM batches").fetchall()
+            store(spool, b"behind the reader")
+            emptying = threading.Thread(target=empty_often, args=(spool._writer,), daemon=True)
+            emptying.start()
+            # A hundred times the timeout of one would be minutes.
+            emptying.join(60)
+            assert not emptying.is_alive()
+            assert one(spool, "PRAGMA busy_timeout") == BUSY_MS
+            assert path.with_name("spool.db-wal").stat().st_size
+        spool._writer.empty_wal()
+        assert not path.with_name("spool.db-wal").stat().st_size
+
+
+def empty_often(writer):
+    for _ in range(100):
+        writer.empty_wal()

@@ -4,11 +4,14 @@ who reads it meanwhile."""
 import shutil
 import threading
 import time
+from collections import Counter
+from contextlib import closing
 
 import pytest
 from support.spools import TABLE, batch, letter, opened, store
 
-from collector.spool import Group, SpoolReader, rows
+from collector.spool import RETAINED_MAX, Group, Limits, SpoolReader
+from collector.spool.contents import Contents
 
 
 @pytest.fixture
@@ -27,7 +30,7 @@ def test_a_damaged_batch_is_named_and_not_sent_and_the_others_are(path):
         broken = [first + 3, first + 4, *range(first + 8, first + 19)]
         flipped = "UPDATE batches SET blob = cast(substr(blob, 1, 5) || x'00' ||"
         for identity in broken:
-            spool._connection.execute(
+            spool._writer._connection.execute(
                 f"{flipped} substr(blob, 7) AS BLOB) WHERE id = ?", (identity,)
             )
         found, position = [], 0
@@ -44,7 +47,7 @@ def test_a_damaged_batch_is_named_and_not_sent_and_the_others_are(path):
 
 
 def test_the_oldest_dead_letters_make_room_and_are_counted(path):
-    big = rows.DEAD_MAX_BYTES // 4
+    big = Limits().dead_max_bytes // 4
     with opened(path) as spool:
         for number in range(6):
             spool.append(Group(dead_letters=[letter(b"%d" % number * big, f"n{number}")]))
@@ -56,7 +59,7 @@ def test_the_oldest_dead_letters_make_room_and_are_counted(path):
 
 
 def test_a_payload_that_many_share_stands_once_until_the_last_is_dropped(path):
-    payload = b"p" * (rows.DEAD_MAX_BYTES - 10)
+    payload = b"p" * (Limits().dead_max_bytes - 10)
     with opened(path) as spool:
         shared = [letter(payload, f"n{number}") for number in range(100)]
         spool.append(Group(dead_letters=shared))
@@ -70,11 +73,11 @@ def test_a_payload_that_many_share_stands_once_until_the_last_is_dropped(path):
 
 def test_retained_copies_are_known_for_the_last_topics_only(path):
     with opened(path) as spool:
-        topics = [b"t/%d" % number for number in range(rows.RETAINED_MAX + 50)]
+        topics = [b"t/%d" % number for number in range(RETAINED_MAX + 50)]
         spool.append(Group(retained=dict.fromkeys(topics[:-50], b"h")))
         spool.append(Group(retained=dict.fromkeys([topics[0], *topics[-50:]], b"new")))
         known = spool.reader.retained()
-        assert len(known) == rows.RETAINED_MAX
+        assert len(known) == RETAINED_MAX
         assert known[topics[0]] == b"new"
         assert topics[1] not in known
 
@@ -89,6 +92,24 @@ def test_granted_filters_keep_the_number_of_their_first_grant(path):
         assert granted["b"] < granted["c"] < granted["a"]
 
 
+# -- records by their numbers ----------------------------------------------------------------
+
+
+def test_a_record_is_found_by_its_number_wherever_its_batch_lies(path):
+    with opened(path) as spool:
+        first = spool.reserve(1_000)
+        runs = [range(first + at, first + at + 5) for at in (0, 500, 20, 10)]
+        scattered = [first + 30, first + 40, first + 600]
+        for seqs in (*runs, scattered, range(first + 700, first + 701)):
+            spool.append(Group([batch(spool, [b"%d" % seq for seq in seqs], seqs)]))
+    with closing(Contents(path)) as contents:
+        stored = {seq for seqs in (*runs, scattered, [first + 700]) for seq in seqs}
+        for seq in range(first - 2, first + 702):
+            found = contents.find(seq)
+            assert (found is not None) == (seq in stored), seq
+            assert found is None or found.body == b"%d" % seq
+
+
 # -- readers ---------------------------------------------------------------------------------
 
 
@@ -99,7 +120,7 @@ def test_readers_see_whole_commits_while_a_writer_is_at_work(path):
         def write():
             while not over.is_set():
                 spool.append(
-                    Group([batch(spool, [b"x"] * 3)], counts=rows.Counter({("", "recorded"): 3}))
+                    Group([batch(spool, [b"x"] * 3)], counts=Counter({("", "recorded"): 3}))
                 )
 
         writer = threading.Thread(target=write)

@@ -9,11 +9,16 @@ import contextlib
 import subprocess
 
 import pytest
+from support.damaged import PAGE, overwrite
+from support.filled import make_box
+from support.terminal import run_plain
 
 from collector.errors import SpoolFullError
 from collector.model import NewBatch
-from collector.spool import Group, Spool
+from collector.spool import Group, Limits, Spool
 from collector.spool.ballast import BALLAST_BYTES
+from collector.spool.damage.quarantine import waiting
+from collector.spool.damage.salvage import Salvage
 
 FINGERPRINT = b"f" * 16
 TABLE = "main.iot.t"
@@ -41,7 +46,7 @@ def spool(disk):
 
 
 def opened(disk):
-    spool = Spool(disk / "state" / "spool.db", 1 << 30, 0)
+    spool = Spool(disk / "state" / "spool.db", Limits())
     spool.add_schema(FINGERPRINT, b"schema")
     return spool
 
@@ -137,10 +142,85 @@ def test_a_line_starts_on_a_full_disk_and_drains(disk):
     stored = [store(spool) for _ in range(80)]
     # As a crash leaves it: no last checkpoint, no goodbye.
     spool.reader.close()
-    spool._connection.close()
+    spool._writer._connection.close()
     take_all_room(disk)
     spool = opened(disk)
     deliver(spool, 80)
     assert found(spool) == []
     assert store(spool) > stored[-1]
     spool.close()
+
+
+def test_a_damaged_spool_goes_to_quarantine_on_a_full_disk_and_is_saved_as_room_comes(disk, spool):
+    stored = [store(spool) for _ in range(50)]
+    spool.close()
+    path = disk / "state" / "spool.db"
+    overwrite(path, 1, b"\xff" * PAGE)
+    take_all_room(disk)
+    with contextlib.closing(opened(disk)) as fresh:
+        (folder,) = waiting(path)
+        with contextlib.suppress(SpoolFullError):
+            for _ in Salvage(fresh, folder).steps():
+                pass
+        (disk / "hog").unlink()
+        for _ in Salvage(fresh, folder).steps():
+            pass
+        assert sorted(found(fresh)) == stored
+
+
+def test_on_a_full_disk_a_tick_does_without_what_it_can_not_write(disk, spool):
+    store(spool)
+    spool.tick()
+    names = disk / "state" / "spool.db.names"
+    names.unlink()
+    spool.add_schema(b"g" * 16, b"another")
+    take_all_room(disk)
+    spool.tick()
+    assert not names.exists()
+    (disk / "hog").unlink()
+    spool.tick()
+    assert b"another".hex().encode() in names.read_bytes()
+
+
+def test_what_fills_a_full_disk_can_be_purged_without_a_daemon(tmp_path, disk):
+    box = make_box(tmp_path / "box")
+    text = (box / "stations.yaml").read_text()
+    (box / "stations.yaml").write_text(
+        text.replace(
+            "  # path: state/spool.db", f"  path: {disk}/state/spool.db\n  min_free_bytes: 0"
+        )
+    )
+    with contextlib.closing(opened(disk)) as spool:
+        for _ in range(50):
+            store(spool)
+    take_all_room(disk)
+    done = run_plain("spool", "purge", TABLE, "--all", "--yes", folder=box)
+    assert done.returncode == 0, done.stderr
+    assert "50 records" in done.stdout
+
+
+def test_a_damaged_file_that_fills_the_disk_is_brought_over_in_portions(disk):
+    """Below the reserve, where nothing new is stored: what is sent makes room for what comes."""
+    limits = Limits(min_free_bytes=20 * 1024 * 1024)
+    spool = opened(disk)
+    stored = [store(spool) for _ in range(100)]
+    spool.close()
+    overwrite(disk / "state" / "spool.db", 1, b"\xff" * PAGE)
+    fresh = Spool(disk / "state" / "spool.db", limits)
+    delivered = []
+    with contextlib.closing(fresh):
+        with pytest.raises(SpoolFullError):
+            fresh.check_room()
+        for _ in range(100):
+            with contextlib.suppress(SpoolFullError):
+                for folder in waiting(fresh.path):
+                    for _ in Salvage(fresh, folder).steps():
+                        pass
+                break
+            batches = fresh.read(TABLE, 0, 1_000)
+            assert batches
+            delivered += [batch.seqs[0] for batch in batches]
+            fresh.acknowledge([batch.id for batch in batches])
+            fresh.tick()
+        delivered += found(fresh)
+    assert sorted(delivered) == stored

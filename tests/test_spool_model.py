@@ -22,10 +22,11 @@ from hypothesis.stateful import (
     multiple,
     rule,
 )
+from support.spools import limit
 
 from collector.errors import SpoolFullError
 from collector.model import DeadLetter, Fault, NewBatch
-from collector.spool import Group, Spool
+from collector.spool import Group, Limits, Spool
 
 FINGERPRINT = b"f" * 16
 TABLES = ("a.b.one", "a.b.two")
@@ -40,7 +41,7 @@ class SpoolModel(RuleBasedStateMachine):
     def open_first(self):
         self.folder = tempfile.TemporaryDirectory()
         self.path = Path(self.folder.name) / "spool.db"
-        self.spool = Spool(self.path, ROOMY, 0)
+        self.spool = Spool(self.path, Limits(ROOMY))
         self.spool.add_schema(FINGERPRINT, b"schema")
         self.rows = {}  # batch id -> (table, [(seq, record)]), what must be in the spool
         self.waiting = set()  # acknowledged, maybe not deleted yet
@@ -97,12 +98,12 @@ class SpoolModel(RuleBasedStateMachine):
 
     @rule(table=st.sampled_from(TABLES))
     def a_full_spool_refuses_and_stores_nothing(self, table):
-        self.spool._max_bytes = FULL
+        limit(self.spool, FULL)
         group = Group([NewBatch(table, "s", FINGERPRINT, [self.spool.reserve()], 1, [b"x"])])
         group.counts["", "received"] += 1
         with pytest.raises(SpoolFullError):
             self.spool.append(group)
-        self.spool._max_bytes = ROOMY
+        limit(self.spool, ROOMY)
 
     @rule(batch=batches)
     def acknowledge(self, batch):
@@ -162,16 +163,16 @@ class SpoolModel(RuleBasedStateMachine):
         """A clean close deletes what waits; numbers go on where they were."""
         self.spool.close()
         self.settle()
-        self.spool = Spool(self.path, ROOMY, 0)
+        self.spool = Spool(self.path, Limits(ROOMY))
         self.life += 1
 
     @rule()
     def crash(self):
         """Without close: acknowledgments in memory are lost, and nothing else is."""
         self.spool.reader.close()
-        self.spool._connection.close()
+        self.spool._writer._connection.close()
         self.waiting.clear()
-        self.spool = Spool(self.path, ROOMY, 0)
+        self.spool = Spool(self.path, Limits(ROOMY))
         self.life += 1
 
     def take(self, batch, count):

@@ -275,6 +275,8 @@ def test_an_open_that_fails_in_an_outage_teaches_no_limit(zerobus):
     with pytest.raises(StreamError) as caught:
         zerobus.open("main.iot.another")
     assert caught.value.end is End.KEPT
+    assert caught.value.reason.endswith(": Connection refused")
+    assert "source:" not in caught.value.reason
     stream.close()
     zerobus.fault()
     limits = {connection.limit for connection in zerobus.connections._connections}

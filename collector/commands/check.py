@@ -11,23 +11,28 @@ from collector.errors import ConfigError, Problem
 
 if TYPE_CHECKING:
     from collector.config import Config
-    from collector.daemon import Plan
+    from collector.plan import Plan
 
 
-@click.command(epilog="Exit codes: 0 nothing is wrong, 2 usage, 78 the configuration has mistakes.")
+@click.command(
+    short_help="Check the configuration and the tables.",
+    epilog="Exit codes: 0 nothing is wrong, 2 usage, 78 the configuration has mistakes.",
+)
 @config_option
 @json_option
 def command(config: Path, as_json: bool) -> None:
     """Check configuration and tables, and print the compiled routes.
 
     Nothing is connected to and nothing is written. Every mistake is reported, with file and line.
+    The samples in tables/NAME/samples/*.yaml are mapped, and must become what they expect.
 
     Example: collector check --config /etc/collector/stations.yaml
     """
-    from collector.daemon import plan
+    from collector.plan import plan
 
     try:
         compiled = plan(_load(config))
+        samples = _check_samples(compiled)
     except ConfigError as error:
         if as_json:
             echo_json({"problems": [_problem(problem) for problem in error.problems]})
@@ -36,12 +41,20 @@ def command(config: Path, as_json: bool) -> None:
     routes = _routes(compiled)
     warnings = [*compiled.config.warnings, *_overlaps(compiled)]
     if as_json:
-        echo_json({"gateway": compiled.config.gateway, "stations": routes, "warnings": warnings})
+        echo_json(
+            {
+                "gateway": compiled.config.gateway,
+                "stations": routes,
+                "warnings": warnings,
+                "samples": samples,
+            }
+        )
         return
     _show(routes)
     for warning in warnings:
         click.echo(f"warning: {warning}", err=True)
-    click.echo(f"{config}: {len(routes)} stations, nothing is wrong", err=True)
+    as_expected = f", {samples} samples as expected" if samples else ""
+    click.echo(f"{config}: {len(routes)} stations{as_expected}, nothing is wrong", err=True)
 
 
 def _load(file: Path) -> "Config":
@@ -60,6 +73,17 @@ def _load(file: Path) -> "Config":
         raise
 
 
+def _check_samples(plan: "Plan") -> int:
+    """Return how many samples there are, all of them as they expect."""
+    from collector.samples import Samples
+
+    samples = Samples(plan)
+    samples.run()
+    if samples.problems:
+        raise ConfigError(samples.problems)
+    return samples.checked
+
+
 def _routes(plan: "Plan") -> list[dict[str, Any]]:
     from collector.router import parse_filter
 
@@ -69,7 +93,7 @@ def _routes(plan: "Plan") -> list[dict[str, Any]]:
             "filters": list(station.topics),
             "table": station.table,
             "format": station.format,
-            "captures": sorted({n for t in station.topics for n, _ in parse_filter(t).captures}),
+            "captures": sorted({n for t in station.topics for n in parse_filter(t).pattern.names}),
             "columns": [
                 {"name": column.name, "type": str(column.delta), "nullable": column.nullable}
                 for column in mapping.schema.columns

@@ -40,7 +40,10 @@ class _Duration(_ParamType):
             self.fail(str(error), param, ctx)
 
 
-@click.command(epilog="Exit codes: 0 the balance holds, 1 it does not, or a part failed, 2 usage.")
+@click.command(
+    short_help="Watch all of it at work on this machine.",
+    epilog="Exit codes: 0 the balance holds, 1 it does not, or a part failed, 2 usage.",
+)
 @click.option(
     "--for", "seconds", type=_Duration(), metavar="30s", help="How long. [default: until Ctrl-C]"
 )

@@ -3,20 +3,21 @@
 import json
 import os
 import signal
-import threading
 from pathlib import Path
 
 import click
 
 from collector.errors import CollectorError
+from collector.signals import Ending
 
 _FOLDER = click.Path(path_type=Path, file_okay=False)
 _FILE = click.Path(path_type=Path, dir_okay=False)
 
 
 @click.command(
+    short_help="Run a local Zerobus.",
     epilog="Exit codes: 0 stopped by a signal with everything committed, 1 failed, 2 usage,"
-    " 78 a schema of --tables."
+    " 78 a schema of --tables.",
 )
 @click.option("--grpc", default="127.0.0.1:15051", show_default=True, metavar="HOST:PORT")
 @click.option("--http", default="127.0.0.1:15052", show_default=True, metavar="HOST:PORT")
@@ -104,7 +105,7 @@ def command(
             **rest,  # type: ignore[arg-type]
         )
     )
-    ended = threading.Event()
+    ended = Ending()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: ended.set())
     with emulator:

@@ -2,25 +2,26 @@
 
 import sys
 import time
-from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from collector.commands._memories import remember
 from collector.commands._options import config_option
 from collector.commands._output import echo_json, json_option, printable
 
 if TYPE_CHECKING:
-    from collector.daemon import Plan
+    from collector.plan import Plan
     from collector.router import Offer
 
 _CHUNK_BYTES = 64 * 1024 * 1024
 
 
 @click.command(
+    short_help="Show what becomes of a message.",
     epilog="Exit codes: 0 a station takes it, 1 no station fits or none makes a record of it,"
-    " 2 usage, 78 configuration."
+    " 2 usage, 78 configuration.",
 )
 @click.argument("topic")
 @click.argument("payload", required=False)
@@ -30,16 +31,18 @@ def command(topic: str, payload: str | None, config: Path, as_json: bool) -> Non
     """Show which stations a message goes to, and which rows and records it becomes.
 
     PAYLOAD - reads stdin; without PAYLOAD only the stations are shown. Nothing is written.
+    What a format keeps between messages, as Sparkplug its aliases, is read from the spool.
 
     Example: collector route sensors/station_one/d1 '{"device_name": "d1", "temp": 21}'
     """
     from collector.config import load
-    from collector.daemon import plan
+    from collector.plan import plan
 
     if not topic or set(topic) & set("+#\0"):
         raise click.UsageError("A message has a topic, not a filter: no +, no #, not empty.")
     body = _body(payload)
     compiled = plan(load(config))
+    remember(compiled)
     offers = compiled.router.resolve(topic.encode(), ()).offers
     outcomes = [_outcome(compiled, offer, topic, body) for offer in offers]
     if as_json:
@@ -60,31 +63,27 @@ def _body(payload: str | None) -> bytes | None:
 
 def _outcome(plan: "Plan", offer: "Offer", topic: str, body: bytes | None) -> dict[str, Any]:
     """What one station makes of the message; `body` is None when only the way is asked for."""
-    from collector.commands._rows import row_of
-    from collector.model import Fault, Message
+    from collector.model import Message
+    from collector.trying import Made, made_of
 
-    station, mapping = plan.config.stations[offer.station], plan.mappings[offer.station]
-    records: list[bytes] = []
-    faults: Any = ()
-    limit = plan.config.mqtt.message_max_bytes
-    if body is not None and len(body) > limit:
-        reason = f"{len(body)} bytes, mqtt.message_max_bytes is {limit}"
-        faults = (Fault("too_large", reason),)
-    elif body is not None:
-        message = Message(topic.encode(), body)
-        received_us = time.time_ns() // 1000
-        faults = mapping.encode(
-            message, offer.captures, topic, received_us, count(1).__next__, records
+    station, made = plan.config.stations[offer.station], Made([], [], [])
+    if body is not None:
+        made = made_of(
+            plan.mappings[offer.station],
+            Message(topic.encode(), body),
+            offer.captures,
+            time.time_ns() // 1000,
+            max_bytes=plan.config.mqtt.message_max_bytes,
         )
     return {
         "station": station.name,
         "table": station.table,
         "captures": offer.captures,
-        "rows": [row_of(mapping.schema, record) for record in records],
-        "records": [record.hex() for record in records],
+        "rows": made.rows,
+        "records": [record.hex() for record in made.records],
         "faults": [
             {"kind": f.kind, "field": f.field, "reason": f.reason, "position": f.position}
-            for f in faults
+            for f in made.faults
         ],
     }
 

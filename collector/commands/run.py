@@ -8,8 +8,9 @@ from collector.commands._options import config_option
 
 
 @click.command(
-    epilog="Exit codes: 0 stopped by a signal, 1 failed, 75 another collector owns the spool,"
-    " 78 configuration."
+    short_help="Run the collector in the foreground.",
+    epilog="Exit codes: 0 stopped by a signal, 1 failed, 2 usage, 75 another collector owns the"
+    " spool, 78 configuration.",
 )
 @config_option
 @click.option(

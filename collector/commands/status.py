@@ -1,31 +1,57 @@
 """`collector status`: how the running daemon is, by its status file."""
 
+import os
+import sys
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import click
 
-from collector.commands._options import config_option
+from collector.commands._options import Duration, config_option
 from collector.commands._output import echo_columns, echo_json, json_option, printable
+
+_EVERY_S: Final = (0.1, 3600.0)
 
 
 @click.command(
-    epilog="Exit codes: 0 ok, 1 degraded or offline, 2 usage, 3 not running, 4 failing,"
-    " 78 configuration."
+    short_help="Show how the running collector is.",
+    epilog="Exit codes: 0 ok, or --watch was ended, 1 degraded or offline, 2 usage, 3 not running,"
+    " 4 failing, 78 configuration.",
 )
 @config_option
 @json_option
-def command(config: Path, as_json: bool) -> None:
+@click.option("--watch", "watched", is_flag=True, help="Stay, as `top` does; q or Ctrl-C ends it.")
+@click.option(
+    "--every",
+    "every_s",
+    type=Duration(),
+    default="2s",
+    show_default=True,
+    help="How often --watch looks.",
+)
+def command(config: Path, as_json: bool, watched: bool, every_s: float) -> None:
     """Show the health of the running collector, and what it has done.
 
     degraded: all is stored, but something is not delivered. offline: the broker is away. failing:
     nothing is stored.
 
+    --watch writes only lines that changed, so that a slow serial line will do; the worst stations
+    come first. It needs a terminal whose cursor can be moved (TERM is not dumb), goes on while the
+    daemon is away, and takes no colours where NO_COLOR is set.
+
     Example: collector status --config /etc/collector/stations.yaml
+
+    Example: collector status --watch --every 5s
     """
     from collector import status
     from collector.config import load
 
+    if watched:
+        _check_terminal(every_s, as_json=as_json)
+        from collector.commands._watch import watch
+
+        watch(load(config).runtime_dir, every_s)
+        return
     try:
         snapshot = status.read(load(config).runtime_dir)
     except status.NotRunningError as error:
@@ -39,6 +65,18 @@ def command(config: Path, as_json: bool) -> None:
     else:
         _show(snapshot, reasons, status.line(snapshot))
     raise click.exceptions.Exit(status.EXIT_CODES[health])
+
+
+def _check_terminal(every_s: float, *, as_json: bool) -> None:
+    """Refuse to watch what would not be seen; programs ask again and again instead."""
+    if as_json:
+        raise click.UsageError("--watch is for people: it has no --json.")
+    if not _EVERY_S[0] <= every_s <= _EVERY_S[1]:
+        raise click.UsageError("--every is from 100ms to 1h.")
+    if not sys.stdout.isatty():
+        raise click.UsageError("--watch needs a terminal, and stdout is none.")
+    if os.environ.get("TERM", "dumb") in ("", "dumb", "unknown"):
+        raise click.UsageError("--watch needs a terminal whose cursor can be moved: TERM is dumb.")
 
 
 def _show(snapshot: dict[str, Any], reasons: list[str], line: str) -> None:

@@ -20,6 +20,7 @@ from collector.errors import Problem
 
 MAX_BYTES: Final = 1024 * 1024
 MAX_DEPTH: Final = 32
+_TOO_DEEP: Final = f"it is nested deeper than {MAX_DEPTH} levels"
 
 Place = tuple[str | int, ...]
 """Where a value stands: keys and positions from the top."""
@@ -59,6 +60,29 @@ class Document:
         while place and place not in self.lines:
             place = place[:-1]
         return self.lines.get(place, 1)
+
+    def lines_of_each(self, place: Place) -> dict[str | int, dict[str, int]]:
+        """The lines of all that each member of a place holds, by keys that begin there."""
+        depth = len(place)
+        found: dict[str | int, dict[str, int]] = {}
+        for inner, line in self.lines.items():
+            if len(inner) > depth and inner[:depth] == place:
+                member = found.setdefault(inner[depth], {})
+                if len(inner) > depth + 1:
+                    member[key_of(inner[depth + 1 :])] = line
+        return found
+
+    def place_of(self, place: Place, steps: Place) -> Place:
+        """Follow steps from a place as far as the file has them; all of them if it ends early.
+
+        A short form in the file has fewer levels than the model that it is read into.
+        """
+        found = place
+        for step in steps:
+            if (*found, step) in self.lines:
+                found = (*found, step)
+        missing = steps[-1:] if found == place else ()
+        return (*found, *missing)
 
     def report(self, place: Place, text: str, hint: str = "") -> None:
         """Note that something is wrong at a place."""
@@ -106,6 +130,8 @@ def _content(file: Path) -> str:
 def _words(error: yaml.MarkedYAMLError) -> str:
     """What is wrong, without quoting the file: the text may be a password."""
     problem = str(error.problem or error.context or "it can't be parsed")
+    if "nesting depth" in problem:  # The parser reads ahead, and has a limit of its own.
+        return _TOO_DEEP
     return re.sub(r"(handle|anchor|alias|directive) ['\"].*", r"\1", problem)
 
 
@@ -131,7 +157,7 @@ class _Composer:
     def _value(self, event: yaml.Event, place: Place) -> Value:
         if len(place) >= MAX_DEPTH:
             raise yaml.MarkedYAMLError(
-                problem=f"it is nested deeper than {MAX_DEPTH} levels",
+                problem=_TOO_DEEP,
                 problem_mark=yaml.Mark("", 0, _line(event) - 1, 0, None, 0),
             )
         self._document.lines.setdefault(place, _line(event))

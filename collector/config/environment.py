@@ -87,6 +87,16 @@ def read_secret(file: Path) -> str:
     return text
 
 
+def first_folder(variables: Mapping[str, str], name: str) -> str:
+    """The first folder that systemd made for the service, by the variable it set."""
+    return variables.get(name, "").split(":")[0]
+
+
+def spool_file(variables: Mapping[str, str]) -> str:
+    """Where the spool is when the file does not say it."""
+    return f"{first_folder(variables, 'STATE_DIRECTORY') or 'state'}/spool.db"
+
+
 def box_name(host: str, machine_id: Path) -> str | None:
     """Host name and six hex digits of the machine id; None when the box has no machine id.
 

@@ -73,6 +73,20 @@ def size(minimum: str, maximum: str) -> Any:
     return BeforeValidator(check)
 
 
+def percent(minimum: int, maximum: int) -> Any:
+    """A key that holds a percentage, such as `50 %`; a part of one, within the bounds."""
+
+    def check(value: Any) -> float:
+        match = re.fullmatch(r"\s*([0-9]{1,3})\s*%\s*", value) if isinstance(value, str) else None
+        if match is None:
+            raise ValueError("must be a percentage such as 50 %")
+        if not minimum <= int(match[1]) <= maximum:
+            raise ValueError(f"must lie between {minimum} % and {maximum} %")
+        return int(match[1]) / 100
+
+    return BeforeValidator(check)
+
+
 def is_loopback(host: str) -> bool:
     """Whether what is sent to this host never leaves the box."""
     try:

@@ -12,13 +12,31 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
-from pydantic import ValidationError
+from pydantic import BaseModel, ValidationError
 
+from collector import formats
 from collector.config import fields
 from collector.config.document import Place, read
-from collector.config.environment import box_name, expand, read_dotenv, read_secret
-from collector.config.models import Box, Config, Mqtt, Section, SpoolLimits, Station, Zerobus
+from collector.config.environment import (
+    box_name,
+    expand,
+    first_folder,
+    read_dotenv,
+    read_secret,
+    spool_file,
+)
+from collector.config.models import (
+    Box,
+    Config,
+    DeadLetters,
+    Mqtt,
+    SpoolLimits,
+    Station,
+    Zerobus,
+)
 from collector.config.quantities import format_size
+from collector.config.section import Section, said_of
+from collector.config.vocabulary import Condition, TimeWindow, Words
 from collector.errors import ConfigError
 
 MACHINE_ID: Final = Path("/etc/machine-id")
@@ -27,20 +45,15 @@ _SECTIONS: Final[dict[str, type[Section]]] = {
     "mqtt": Mqtt,
     "zerobus": Zerobus,
     "spool": SpoolLimits,
+    "dead_letters": DeadLetters,
 }
 _TOP: Final = (*Box.keys(), *_SECTIONS, "stations")
 _SECRETS: Final = (
     ("mqtt", "password", "mqtt_password"),
     ("zerobus", "client_secret", "client_secret"),
 )
-_TEXTS: Final = {
-    "missing": "is missing",
-    "string_type": "must be text",
-    "mapping_type": "must be a mapping of keys to values",
-    "dict_type": "must be a mapping of keys to values",
-    "string_pattern_mismatch": "must be a name of lower-case letters, digits and hyphens",
-}
-_Any = TypeVar("_Any", bound=Section)
+_Any = TypeVar("_Any", bound=BaseModel)
+_Section = TypeVar("_Section", bound=Section)
 
 
 def load(
@@ -76,6 +89,7 @@ class _Loading:
         mqtt = self._validate(Mqtt, sections["mqtt"], ("mqtt",))
         zerobus = self._validate(Zerobus, sections["zerobus"], ("zerobus",))
         spool = self._validate(SpoolLimits, sections["spool"], ("spool",))
+        dead_letters = self._validate(DeadLetters, sections["dead_letters"], ("dead_letters",))
         top.setdefault("runtime_dir", self._runtime_dir(spool))
         box = self._validate(Box, top, ())
         stations = self._stations(entries)
@@ -85,7 +99,7 @@ class _Loading:
             self._document.report(place, text)
         if mqtt:
             self._warn_about_plaintext(mqtt)
-        if self._document.problems or not (mqtt and zerobus and spool and box):
+        if self._document.problems or not (mqtt and zerobus and spool and dead_letters and box):
             raise ConfigError(sorted(self._document.problems, key=lambda one: (one.file, one.line)))
         return Config(
             path=self._document.file,
@@ -94,6 +108,7 @@ class _Loading:
             mqtt=mqtt,
             zerobus=zerobus,
             spool=spool,
+            dead_letters=dead_letters,
             stations=tuple(stations),
             warnings=tuple(self._warnings),
         )
@@ -140,60 +155,87 @@ class _Loading:
             )
         top.setdefault("gateway", name or host)
         sections["mqtt"].setdefault("client_id", name or host)
-        state = self._systemd("STATE_DIRECTORY") or "state"
-        sections["spool"].setdefault("path", f"{state}/spool.db")
-
-    def _systemd(self, name: str) -> str:
-        """The first folder that systemd made for the service."""
-        return self._variables.get(name, "").split(":")[0]
+        sections["spool"].setdefault("path", spool_file(self._variables))
 
     def _runtime_dir(self, spool: SpoolLimits | None) -> str:
         folder = spool.path.parent if spool else self._folder
-        return self._systemd("RUNTIME_DIRECTORY") or str(folder)
+        return first_folder(self._variables, "RUNTIME_DIRECTORY") or str(folder)
 
     def _check_files(self, mqtt: dict[str, Any]) -> None:
         for key, other in (("cert_file", "key_file"), ("key_file", "cert_file")):
             if key in mqtt and other not in mqtt:
                 self._document.report(("mqtt", key), f"needs {other} as well")
 
-    def _validate(self, model: type[_Any], values: dict[str, Any], place: Place) -> _Any | None:
+    def _validate(
+        self, model: type[_Section], values: dict[str, Any], place: Place
+    ) -> _Section | None:
         if place:
             self._refuse_unknown(values, place, model.keys())
         return self._build(model, values, place)
 
-    def _build(self, model: type[_Any], values: dict[str, Any], place: Place) -> _Any | None:
+    def _build(
+        self, model: type[_Any], values: dict[str, Any], place: Place, folder: Path | None = None
+    ) -> _Any | None:
         try:
-            return model.model_validate(values, context={"folder": self._folder})
+            return model.model_validate(values, context={"folder": folder or self._folder})
         except ValidationError as error:
+            own = tuple(field.alias or name for name, field in model.model_fields.items())
             for fault in error.errors(include_url=False, include_input=False):
-                self._report(fault, (*place, *fault["loc"]))
+                known = own if len(fault["loc"]) == 1 else ()
+                self._report(fault, self._document.place_of(place, fault["loc"]), known)
             return None
 
-    def _report(self, fault: Any, place: Place) -> None:
+    def _report(self, fault: Any, place: Place, known: tuple[str, ...]) -> None:
         if any(place[: len(inner)] == inner for inner in self._document.unexpanded):
             return
-        cause = fault.get("ctx", {}).get("error")
-        text = str(cause) if isinstance(cause, ValueError) else _TEXTS.get(fault["type"])
-        hint = "a filter that starts with # must be quoted" if place[-1:] == ("topic",) else ""
-        self._document.report(
-            place,
-            text or fault["msg"].replace("Input should be", "must be"),
-            hint if fault["type"] == "missing" else "",
-        )
+        hint = ""
+        if fault["type"] == "missing" and place[-1:] == ("topic",):
+            hint = "a filter that starts with # must be quoted"
+        elif fault["type"] == "extra_forbidden":
+            model = (
+                Condition if "when" in place else TimeWindow if "time_window" in place else Words
+            )
+            hint = _nearest(str(place[-1]), known or model.keys())
+        self._document.report(place, said_of(fault), hint)
 
     def _stations(self, entries: dict[str, Any]) -> list[Station]:
         if not entries:
             self._document.report(("stations",), "names no station: nothing would be collected")
         stations = []
+        lines = self._document.lines_of_each(("stations",))
         for name, value in entries.items():
             place: Place = ("stations", name)
             values = self._mapping(value, place)
-            self._refuse_unknown(values, place, Station.keys())
+            self._refuse_unknown(values, place, (*Station.keys(), *formats.names()))
             values.setdefault("schema", name)
-            inferred = {"name": name, "line": self._document.line(place)}
+            inferred = {
+                "name": name,
+                "line": self._document.line(place),
+                "lines": lines.get(name, {}),
+                "options": self._options(values, place),
+            }
             if station := self._build(Station, values | inferred, place):
                 stations.append(station)
         return stations
+
+    def _options(self, values: dict[str, Any], place: Place) -> formats.FormatOptions:
+        """Take the options of the station's format out of its keys, where they stand by name."""
+        chosen = values.get("format", "json")
+        for name in formats.names():
+            if name in values and name != chosen:
+                text = f"has no effect, because the format is {chosen}"
+                self._document.report((*place, name), text, f"format: {name}")
+                del values[name]
+        options = self._mapping(values.pop(str(chosen), None), (*place, str(chosen)))
+        try:
+            model = formats.options_of(str(chosen))
+        except ValueError as error:
+            self._document.report((*place, "format"), str(error))
+            del values["format"]
+            return formats.FormatOptions()
+        folder = self._folder / "tables" / str(values["schema"])
+        built = self._build(model, options, (*place, str(chosen)), folder)
+        return built or formats.FormatOptions()
 
     def _check_limits(self, mqtt: Mqtt | None, spool: SpoolLimits | None) -> None:
         """The limits of the spool that only make sense together with the inbox."""

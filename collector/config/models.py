@@ -8,12 +8,10 @@ file, which the loader passes as context.
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, ClassVar, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import (
-    BaseModel,
     BeforeValidator,
-    ConfigDict,
     Field,
     SecretStr,
     ValidationInfo,
@@ -32,26 +30,20 @@ from collector.config.fields import (
     Whole,
 )
 from collector.config.quantities import SIZE_UNITS, format_size
+from collector.config.section import Section
+from collector.config.vocabulary import (
+    Comma,
+    Condition,
+    Scalars,
+    TimeWindow,
+    Words,
+    ZoneText,
+)
+from collector.formats import FormatOptions
 
 _KIB, _MIB, _GIB = SIZE_UNITS["KiB"], SIZE_UNITS["MiB"], SIZE_UNITS["GiB"]
+WhenFull = Literal["pause", "drop_oldest", "drop_newest"]
 _PORTS = {"mqtt": 1883, "mqtts": 8883, "ws": 80, "wss": 443}
-
-
-class Section(BaseModel):
-    """A mapping of the file with a closed set of keys."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True)
-    inferred: ClassVar[frozenset[str]] = frozenset()
-    """Fields that the loader fills in and that are no keys of the file."""
-
-    @classmethod
-    def keys(cls) -> tuple[str, ...]:
-        """The keys as they stand in the file."""
-        return tuple(
-            field.alias or name
-            for name, field in cls.model_fields.items()
-            if name not in cls.inferred
-        )
 
 
 class Mqtt(Section):
@@ -142,6 +134,9 @@ class Zerobus(Section):
     window_max_bytes: Annotated[int, fields.size("256KiB", "256MiB")] = 8 * _MIB
     rotate_after: Annotated[float, fields.duration("1s", "13min")] = 600.0
     idle_after: Annotated[float, fields.duration("100ms", "1h")] = 300.0
+    drain: Literal["oldest", "live"] = "oldest"
+    max_records_per_second: Annotated[Whole, Field(ge=1, le=100_000_000)] | None = None
+    max_bytes_per_second: Annotated[int, fields.size("1KiB", "1TiB")] | None = None
 
 
 class SpoolLimits(Section):
@@ -152,20 +147,47 @@ class SpoolLimits(Section):
     min_free_bytes: Annotated[int, fields.size("0", "1TiB")] = 256 * _MIB
     commit_interval: Annotated[float, fields.duration("1ms", "10s")] = 0.1
     commit_max_bytes: Annotated[int, fields.size("1KiB", "64MiB")] = 4 * _MIB
+    when_full: WhenFull = "pause"
+    table_share: Annotated[float, fields.percent(1, 100)] = 0.5
+
+
+class DeadLetters(Section):
+    """How many dead letters are kept; the oldest make room."""
+
+    max_bytes: Annotated[int, fields.size("1MiB", "1TiB")] = 64 * _MIB
+    max_count: Annotated[Whole, Field(ge=1, le=100_000_000)] = 100_000
 
 
 class Station(Section):
-    """From which topics a table is fed, and how; `line` is where the file says so."""
+    """From which topics a table is fed, and how.
 
-    inferred = frozenset({"name", "line"})
+    `options` are those of the format, which stand under its name. `line` is where the file names
+    the station, `lines` where it says what, by keys such as `columns.temp.scale`.
+    """
+
+    inferred = frozenset({"name", "line", "lines", "options"})
 
     name: str
     topics: Topics = Field(alias="topic")
     table: TableName
     schema_dir: Path = Field(alias="schema")
+    excepts: Topics = Field(default=(), alias="except")
     format: Annotated[Text, Field(pattern=r"^[a-z0-9][a-z0-9_-]*$")] = "json"
-    columns: Mapping[Text, Text] | None = None
+    options: FormatOptions = FormatOptions()
+    each: Text | None = None
+    when: Mapping[Text, Condition] = Field(default_factory=dict)
+    columns: Mapping[Text, Words] | None = None
+    rest: Text | None = None
+    zone: ZoneText | None = None
+    decimal: Comma | None = None
+    null_if: Scalars = ()
+    time_window: TimeWindow | None = None
+    retained: Literal["keep", "drop"] = "keep"
+    when_full: Literal["drop_oldest", "drop_newest"] | None = None
+    max_age: Annotated[float, fields.duration("1s", "36500d")] | None = None
+    expired: Literal["bury", "drop"] = "bury"
     line: int = 0
+    lines: Mapping[str, int] = Field(default_factory=dict, repr=False)
 
     @field_validator("name")
     @classmethod
@@ -203,5 +225,6 @@ class Config(Box):
     mqtt: Mqtt
     zerobus: Zerobus
     spool: SpoolLimits
+    dead_letters: DeadLetters
     stations: tuple[Station, ...]
     warnings: tuple[str, ...] = ()

@@ -5,6 +5,6 @@
 """
 
 from collector.daemon.daemon import run
-from collector.daemon.line import Line, Plan, plan
+from collector.daemon.line import Line
 
-__all__ = ["Line", "Plan", "plan", "run"]
+__all__ = ["Line", "run"]

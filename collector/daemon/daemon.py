@@ -16,10 +16,14 @@ from typing import Final, NoReturn
 
 from collector import status
 from collector.config import Config
-from collector.daemon.line import STOP_S, Line, plan
+from collector.daemon.control import ControlSocket
+from collector.daemon.line import STOP_S, Line
 from collector.daemon.notify import notify, watchdog_interval_s
 from collector.daemon.snapshot import Snapshots
-from collector.errors import CollectorError, LockedError
+from collector.errors import CollectorError, LockedError, SpoolDamagedError
+from collector.operations import Scene
+from collector.plan import plan
+from collector.signals import Ending
 
 _log = logging.getLogger(__name__)
 
@@ -48,7 +52,7 @@ class _Daemon:
     """One run of the process."""
 
     def __init__(self, config: Config, line_type: type[Line]) -> None:
-        self._signalled = threading.Event()
+        self._signalled = Ending()
         self._dead_thread = False
         self._stopped = False
         threading.excepthook = self._on_dead_thread
@@ -64,15 +68,20 @@ class _Daemon:
                 self._exit(0)
             raise
         self._status = status.StatusFile(config.runtime_dir)
+        self._control = ControlSocket(config.runtime_dir, self._scene(config))
         self._snapshots = Snapshots(self._line)
         self._tick_error = ""
         self._ticks = 0
         self._reported: tuple[float, object] = (0.0, None)
 
+    def _scene(self, config: Config) -> Scene:
+        return Scene(self._line.spool, config.path, self._line.drains)
+
     def run(self) -> NoReturn:
         """Run until a signal; whatever else ends the main thread ends the process at once."""
         try:
             self._line.start()
+            self._control.start()
             self._tick()
             self._watch()
         except Exception:  # noqa: BLE001 - The top of the main thread.
@@ -103,6 +112,9 @@ class _Daemon:
             if self._ticks % _LOOK_AFTER_TICKS == 0:
                 self._line.drains.look_after(self._line.spool.reader.tables())
             self._report()
+        except SpoolDamagedError as failed:
+            _log.critical("%s", failed)
+            self._exit(1)
         except CollectorError as failed:
             error = str(failed)
         if error and error != self._tick_error:
@@ -134,6 +146,7 @@ class _Daemon:
         guard.daemon = True
         guard.start()
         self._stopped = True
+        self._control.stop()
         try:
             self._line.stop(deadline)
         except CollectorError as error:

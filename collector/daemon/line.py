@@ -1,96 +1,26 @@
-"""The line, put together: from a configuration to its running parts, and back in order.
-
-`plan` is everything that can be said before anything is opened: `collector check` stops there.
-"""
+"""The line, put together: from a plan to its running parts, and back in order."""
 
 import logging
 import time
 from collections.abc import Callable
-from collections.abc import Mapping as Dict
-from dataclasses import dataclass
-from importlib.metadata import version
-from pathlib import Path
 from typing import Final, Self
 
-from collector.config import Config, Station
+from collector.daemon.draining import make_drains
 from collector.drain import Drains
-from collector.errors import ConfigError, Problem
 from collector.intake import Intake
-from collector.intake.group import StationRecords
-from collector.mapping import Mapping, compile_mapping
-from collector.router import Router, parse_filter
-from collector.spool import Spool
+from collector.intake.records import StationRecords
+from collector.plan import Plan
+from collector.router import Router
+from collector.spool import Limits, Spool
+from collector.spool.damage.salvage import SalvageThread
 from collector.spool.lock import SpoolLock
-from collector.stream import Connections
 from collector.subscriber import Subscriber, Subscription
-from collector.tables import Schema, load_schemas
 
 _log = logging.getLogger(__name__)
 
 LOCK_WAIT_S: Final = 30.0
 STOP_S: Final = 20.0
 _INTAKE_STOP_S: Final = 8.0
-
-
-@dataclass(frozen=True, slots=True)
-class Plan:
-    """A configuration whose tables, filters and mappings are compiled."""
-
-    config: Config
-    router: Router
-    mappings: tuple[Mapping, ...]
-
-    @property
-    def schemas(self) -> Dict[str, Schema]:
-        """The schema of each configured table."""
-        stations = zip(self.config.stations, self.mappings, strict=True)
-        return {station.table: mapping.schema for station, mapping in stations}
-
-
-def plan(config: Config) -> Plan:
-    """Compile tables, filters and mappings.
-
-    Raises:
-        ConfigError: with all that is wrong, each with its file and line.
-    """
-    problems: list[Problem] = []
-    schemas: Dict[Path, Schema] = {}
-    try:
-        schemas = load_schemas(station.schema_dir for station in config.stations)
-    except ConfigError as error:
-        problems += error.problems
-    mappings: list[Mapping] = []
-    for station in config.stations:
-        try:
-            mapping = _compile(config, station, schemas)
-        except ConfigError as error:
-            problems += error.problems
-        else:
-            mappings += [mapping] if mapping is not None else []
-    if problems:
-        raise ConfigError(problems)
-    router = Router([(station.name, station.topics) for station in config.stations])
-    return Plan(config, router, tuple(mappings))
-
-
-def _compile(config: Config, station: Station, schemas: Dict[Path, Schema]) -> Mapping | None:
-    """Compile a station; None when its schema could not be read, which is said elsewhere."""
-    captures: list[set[str]] = []
-    problems: list[Problem] = []
-    for text in station.topics:
-        try:
-            captures.append({name for name, _ in parse_filter(text).captures})
-        except ValueError as error:
-            key = f"stations.{station.name}.topic"
-            problems.append(Problem(config.path, station.line, str(error), key))
-    if problems:
-        raise ConfigError(problems)
-    schema = schemas.get(station.schema_dir)
-    if schema is None:
-        return None
-    # What only some of its filters capture, a station can't count on.
-    common = sorted(set.intersection(*captures))
-    return compile_mapping(station, schema, common, config.gateway, file=config.path)
 
 
 class Line:
@@ -114,14 +44,13 @@ class Line:
                 LOCK_WAIT_S,
             )
             self._lock.wait(LOCK_WAIT_S, give_up)
-        limits = config.spool
-        self.spool = Spool(limits.path, limits.max_bytes, limits.min_free_bytes)
+        self.spool = Spool(config.spool.path, Limits.of(config))
         for schema in plan_.schemas.values():
             self.spool.add_schema(schema.fingerprint, schema.stored)
         # The subscriber makes its TLS context before the SDK's CA goes into the environment.
         self.subscriber = self._make_subscriber(plan_.router)
-        connections = Connections(config.zerobus, f"zerobus-collector/{_version()}")
-        self.drains = self.drains_type(self.spool, connections, config.zerobus, plan_.schemas)
+        self.drains = make_drains(plan_, self.spool, self.drains_type)
+        self.salvage = SalvageThread(self.spool)
         stations = [
             StationRecords(mapping, station.table, self.spool)
             for station, mapping in zip(config.stations, plan_.mappings, strict=True)
@@ -133,6 +62,7 @@ class Line:
         self.spool.stored = self.drains.notify
         self.drains.notify(self.spool.reader.tables())
         self.intake.start()
+        self.salvage.start()
         return self
 
     def stop(self, deadline: float | None = None) -> None:
@@ -140,6 +70,7 @@ class Line:
         deadline = deadline or time.monotonic() + STOP_S
         self.intake.stop()
         self.intake.join(min(_INTAKE_STOP_S, max(0.0, deadline - time.monotonic())))
+        self.salvage.stop(deadline - 2.0)
         self.drains.stop(deadline - 1.0)
         self.spool.close()
         self._lock.release()
@@ -153,7 +84,3 @@ class Line:
             [text for text in self.spool.reader.granted() if text not in known],
             router.overlapping(),
         )
-
-
-def _version() -> str:
-    return version("zerobus-collector")

@@ -1,13 +1,20 @@
 """What the line is doing, as plain values: the content of the status file."""
 
 import os
+import shutil
 import time
 from collections.abc import Mapping
 from importlib.metadata import version
+from pathlib import Path
 from typing import Any
 
+from collector.clock import Clock
+from collector.config import Station
+from collector.daemon.growth import Growth
 from collector.daemon.line import Line
 from collector.errors import SpoolError
+from collector.spool.damage.told import losses, salvages
+from collector.spool.database import WAL_MAX_BYTES
 
 Counters = Mapping[tuple[str, str], int]
 
@@ -20,6 +27,8 @@ class Snapshots:
         self._started_us = time.time_ns() // 1000
         self._before: tuple[float, Counters] = (time.monotonic(), line.spool.reader.counters())
         self._at_start = self._before[1]
+        self._growth = Growth()
+        self._clock = Clock()
 
     def changes(self) -> object:
         """Return a value that differs when a snapshot would: commits, states of the parts."""
@@ -42,8 +51,9 @@ class Snapshots:
         elapsed = max(now - self._before[0], 1e-3)
         before, self._before = self._before[1], (now, counters)
 
-        def rate(scope: str, name: str) -> float:
-            change = counters.get((scope, name), 0) - before.get((scope, name), 0)
+        def rate(scope: str, *names: str) -> float:
+            keys = [(scope, name) for name in names]
+            change = sum(counters.get(key, 0) - before.get(key, 0) for key in keys)
             return round(change / elapsed, 1)
 
         return {
@@ -53,24 +63,32 @@ class Snapshots:
             "started_us": self._started_us,
             "updated_us": time.time_ns() // 1000,
             "paused": line.intake.paused,
+            "clock_ok": self._clock.is_synchronised(),
             "broker": self._broker(),
             "messages": _scope(counters, ""),
             "received_rate": rate("", "received"),
             "stations": {
-                station.name: {
-                    "table": station.table,
-                    "rate": rate(f"station:{station.name}", "records"),
-                    "internal_since_start": self._since_start(station.name, "dead:internal"),
-                    **_scope(counters, f"station:{station.name}"),
-                }
+                station.name: self._station(station, counters, rate)
                 for station in line.config.stations
             },
             "tables": self._tables(counters, rate),
-            "spool": self._spool(),
+            "spool": self._spool(now),
         }
 
-    def _since_start(self, station: str, name: str) -> int:
-        key = (f"station:{station}", name)
+    def _station(self, station: Station, counters: Counters, rate: Any) -> dict[str, Any]:
+        scope = f"station:{station.name}"
+        counted = _scope(counters, scope)
+        dead = [name for name in counted if name.startswith("dead:")]
+        return {
+            "table": station.table,
+            "rate": rate(scope, "records"),
+            "message_rate": rate(scope, "messages", *dead),
+            "internal_since_start": self._since_start(scope, "dead:internal"),
+            **counted,
+        }
+
+    def _since_start(self, scope: str, name: str) -> int:
+        key = (scope, name)
         return self._before[1].get(key, 0) - self._at_start.get(key, 0)
 
     def _broker(self) -> dict[str, Any]:
@@ -100,6 +118,8 @@ class Snapshots:
             **_scope(counters, scope),
             "rate": rate(scope, "delivered"),
             "oldest_us": None,
+            "made_since_start": self._since_start(scope, "made"),
+            "delivered_since_start": self._since_start(scope, "delivered"),
         }
         if counters.get((scope, "spooled"), 0):
             described["oldest_us"] = self._line.spool.reader.oldest_us(table)
@@ -108,6 +128,7 @@ class Snapshots:
                 "state": state.state,
                 "reason": state.reason,
                 "hint": state.hint,
+                "stuck": state.stuck,
                 "last_ack_us": state.last_ack_us,
                 "streams_opened": state.streams_opened,
                 "ends": dict(state.ends),
@@ -117,18 +138,33 @@ class Snapshots:
             }
         return described
 
-    def _spool(self) -> dict[str, Any]:
-        spool = self._line.spool
-        used, free = spool.used_bytes()
+    def _spool(self, now: float) -> dict[str, Any]:
+        spool, limits = self._line.spool, self._line.config.spool
+        (used, free), wal = spool.used_bytes(), spool.wal_bytes()
         return {
             "path": str(spool.path),
             "used_bytes": used,
             "free_bytes": free,
-            "max_bytes": self._line.config.spool.max_bytes,
+            "max_bytes": limits.max_bytes,
+            "min_free_bytes": limits.min_free_bytes,
+            "disk_free_bytes": _disk_free_bytes(spool.path.parent),
+            "wal_bytes": wal,
+            # Without the WAL, whose size goes up and down with its checkpoints.
+            "growth_per_s": self._growth.per_s(now, used - min(wal, WAL_MAX_BYTES)),
             "commits": spool.commits,
+            "quarantine": salvages(spool.reader),
+            "losses": losses(spool.reader),
             "damaged": {str(batch): reason for batch, reason in spool.damaged.items()},
         }
 
 
 def _scope(counters: Counters, wanted: str) -> dict[str, int]:
     return {name: value for (scope, name), value in counters.items() if scope == wanted}
+
+
+def _disk_free_bytes(folder: Path) -> int | None:
+    """A disk that can't be asked must not end the daemon: it is the commits that notice."""
+    try:
+        return shutil.disk_usage(folder).free
+    except OSError:
+        return None

@@ -5,7 +5,6 @@ import json
 import shutil
 import signal
 import tempfile
-import threading
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,6 +25,7 @@ from collector.demo.sample import write_sample
 from collector.demo.sensors import TABLES, Sensors
 from collector.demo.view import View, lines_of
 from collector.errors import CollectorError
+from collector.signals import Ending
 from collector.spool import SpoolReader
 from collector.subscriber.publisher import Publisher
 
@@ -54,7 +54,7 @@ class Demo:
     def __init__(self, options: DemoOptions, view: View) -> None:
         self._options = options
         self._view = view
-        self._ended = threading.Event()
+        self._ended = Ending()
         self.folder = Path(tempfile.mkdtemp(prefix="collector-demo-"))
         self._parts: list[Part] = []
         self._workspace_url = ""

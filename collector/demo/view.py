@@ -8,7 +8,6 @@ from typing import Any, Final, Self
 
 import click
 
-from collector.errors import CollectorError
 from collector.status import format_age
 
 _HEADINGS: Final = (
@@ -98,13 +97,8 @@ class _Live(View):
     every_s = 0.5
 
     def __init__(self) -> None:
-        try:
-            from rich.live import Live  # noqa: PLC0415 - Only this view needs it.
-        except ImportError as error:
-            raise CollectorError(
-                f"the demonstration is not installed: {error}",
-                "pip install 'zerobus-collector[demo]'",
-            ) from error
+        from rich.live import Live  # noqa: PLC0415 - Only this view needs it.
+
         self._live = Live(auto_refresh=False)
 
     def __enter__(self) -> Self:

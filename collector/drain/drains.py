@@ -6,8 +6,9 @@ import time
 from collections.abc import Iterable, Mapping
 
 from collector.config import Zerobus
-from collector.drain.drain import Drain, DrainState
-from collector.drain.shared import Shared
+from collector.drain.drain import Drain
+from collector.drain.shared import Look, Shared
+from collector.drain.state import DrainState
 from collector.spool import Spool
 from collector.stream import Connections
 from collector.tables import Schema
@@ -26,8 +27,9 @@ class Drains:
         connections: Connections,
         options: Zerobus,
         schemas: Mapping[str, Schema],
+        look: Look = lambda _table, _schema: "",
     ) -> None:
-        self._shared = Shared(spool, connections, options, schemas)
+        self._shared = Shared(spool, connections, options, schemas, look)
         self._lock = threading.Lock()
         self._drains: dict[str, Drain] = {}
         self._states: dict[str, DrainState] = {}
@@ -70,6 +72,12 @@ class Drains:
                 return False
             del self._drains[drain.table]
             return True
+
+    def bury(self, table: str, last_batch: int) -> None:
+        """Take an operator's word: what is refused up to this batch is buried; 0 ends it."""
+        self._shared.bury(table, last_batch)
+        if last_batch:
+            self.notify([table])
 
     def states(self) -> dict[str, DrainState]:
         """Return the state of each table that had a drain since the start."""

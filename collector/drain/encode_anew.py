@@ -1,25 +1,73 @@
-"""Batches of an older schema, encoded for the table as it is configured now (decision 4)."""
+"""Batches of an older schema, encoded for the table as it is configured now (decision 4).
+
+What can't be encoded anew is left as it is, and must not keep what can from being sent.
+"""
 
 import logging
-from collections.abc import Sequence
-from typing import Any
+from typing import Final
 
-from google.protobuf.message import DecodeError
-
-from collector.model import Batch
+from collector.drain.front import Front
+from collector.drain.shared import Shared
+from collector.errors import SpoolError
+from collector.model import Batch, Fault
 from collector.spool import Spool
-from collector.tables import Schema
+from collector.tables import Schema, encode_anew
 
 _log = logging.getLogger(__name__)
 
+_STUCK_HINT: Final = (
+    "mend the schema, or let `collector dead bury {table}` make dead letters of what does not fit"
+)
 
-def encode_table_anew(spool: Spool, table: str, schema: Schema) -> tuple[bool, str]:
+
+class Outdated:
+    """The batches of a table whose schema the service does not open, and what becomes of them.
+
+    `stuck` says why some of them can't be encoded for the configured schema. Those are set aside
+    until nothing else is left, and then tried again at the back-off: the table may be altered back.
+    """
+
+    def __init__(self, table: str, shared: Shared, front: Front) -> None:
+        self._table = table
+        self._shared = shared
+        self._front = front
+        self.stuck = ""
+
+    def after_refusal(self) -> bool:
+        """Do what can be done when the service has refused an open; say whether to go on."""
+        schema = self._shared.schemas.get(self._table)
+        try:
+            self._front.rewind()
+            waiting = self._front.batches(1)
+            if schema is None or not waiting or waiting[0].fingerprint == schema.fingerprint:
+                return False
+            changed, why = encode_table_anew(
+                self._shared.spool, self._table, schema, self._shared.may_bury(self._table)
+            )
+            self.stuck = f"{why}: {_STUCK_HINT.format(table=self._table)}" if why else ""
+            if why:
+                self._front.set_aside(waiting[0].fingerprint)
+            return changed or bool(self._front.batches(1))
+        except SpoolError as error:
+            self.stuck = str(error)
+            return False
+
+    def take_up(self) -> None:
+        """Let what was set aside be tried again."""
+        self._front.set_aside(None)
+        self.stuck = ""
+
+
+def encode_table_anew(
+    spool: Spool, table: str, schema: Schema, may_bury: int = 0
+) -> tuple[bool, str]:
     """Encode the batches of other schemas anew.
 
     Returns whether at least one was, and why others could not be.
 
     A batch with a value that the new schema has no place for, or without one that it requires,
-    is left as it is: it stays held, and only an operator may bury it.
+    is left as it is: it stays held. Up to the batch `may_bury` an operator has said that such
+    records are to be buried, and the others go on.
     """
     changed, position, stuck = 0, 0, ""
     while batches := spool.read(table, position):
@@ -28,12 +76,13 @@ def encode_table_anew(spool: Spool, table: str, schema: Schema) -> tuple[bool, s
             if batch.fingerprint == schema.fingerprint:
                 continue
             old = Schema.from_stored(spool.reader.schema(batch.fingerprint))
-            try:
-                records = _encode(batch, old, schema)
-            except (ValueError, TypeError, DecodeError) as error:
-                stuck = str(error)
+            records = [_encoded(record, old, schema) for record in batch.records]
+            faults = [one for one in records if isinstance(one, Fault)]
+            if faults and batch.id > may_bury:
+                stuck = faults[0].reason
                 continue
             spool.encode_anew(batch, schema.fingerprint, records)
+            _say_buried(batch, faults)
             changed += 1
     if changed:
         _log.info("%s: %d batches are encoded anew for the changed schema", table, changed)
@@ -42,37 +91,14 @@ def encode_table_anew(spool: Spool, table: str, schema: Schema) -> tuple[bool, s
     return changed > 0, stuck
 
 
-def _encode(batch: Batch, old: Schema, new: Schema) -> list[bytes]:
-    names = {column.name for column in new.columns}
-    gone = [column.name for column in old.columns if column.name not in names]
-    return [_record(record, old, new, gone) for record in batch.records]
+def _encoded(record: bytes, old: Schema, schema: Schema) -> bytes | Fault:
+    try:
+        return encode_anew(record, old, schema)
+    except ValueError as error:
+        return Fault("schema", str(error))
 
 
-def _record(record: bytes, old: Schema, new: Schema, gone: Sequence[str]) -> bytes:
-    message: Any = old.message.FromString(record)
-    values = _values(message)
-    for name in gone:
-        if name in values:
-            raise ValueError(f"column {name} is gone from the schema, and records have values")
-    fresh: Any = new.message(**values)
-    missing = fresh.FindInitializationErrors()
-    if missing:
-        raise ValueError(f"column {missing[0]} is NOT NULL, and records have no value for it")
-    encoded: bytes = fresh.SerializeToString()
-    return encoded
-
-
-def _values(message: Any) -> dict[str, Any]:
-    """Return what is set, by name, so that a message of another class can be built of it."""
-    return {field.name: _value(field, value) for field, value in message.ListFields()}
-
-
-def _value(field: Any, value: Any) -> Any:
-    nested = field.message_type
-    if nested is None:
-        return value
-    if nested.GetOptions().map_entry:
-        return dict(value)
-    if field.is_repeated:
-        return [_values(element) for element in value]
-    return _values(value)
+def _say_buried(batch: Batch, faults: list[Fault]) -> None:
+    if faults:
+        text = "%s: %d records of batch %d are buried: %s"
+        _log.error(text, batch.table, len(faults), batch.id, faults[0].reason)

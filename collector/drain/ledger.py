@@ -55,9 +55,9 @@ class Ledger:
         """Return the oldest call in flight."""
         return self._calls[0][1] if self._calls else None
 
-    def last_batch(self) -> int:
-        """Return the highest batch id in flight."""
-        return max((part.batch for _, call in self._calls for part in call.parts), default=0)
+    def batches(self) -> list[int]:
+        """Return the batches in flight, in the order in which they were sent."""
+        return [part.batch for _, call in self._calls for part in call.parts]
 
 
 def compose(batches: Iterable[Batch], max_records: int, max_bytes: int) -> Call | None:

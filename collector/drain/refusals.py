@@ -33,12 +33,13 @@ class ReopenError(Exception):
 class Refusals:
     """The suspects and the search of one table."""
 
-    def __init__(self, table: str, spool: Spool, front: Front) -> None:
+    def __init__(self, table: str, spool: Spool, front: Front, may_bury: Callable[[], int]) -> None:
         self._table = table
         self._spool = spool
         self._front = front
+        self._may_bury = may_bury
         self._search: Search | None = None
-        self.suspects = Suspects()
+        self.suspects = Suspects(may_bury)
         self._loaded = False
 
     def load(self) -> None:
@@ -79,10 +80,13 @@ class Refusals:
         if error.end is not End.REFUSED or first is None:
             raise error
         if self._search is None:
-            self._search = Search(until=ledger.last_batch())
+            self._search = Search(ledger.batches())
             if len(ledger) > 1:
                 raise ReopenError from error
         if self._search.refused(len(first.records)):
+            if (alone := self._named_by_operator(first.parts[0].batch)) is not None:
+                self._bury(alone, error)
+                raise ReopenError from error
             suspect = self._spool.set_aside(first.parts[0].batch)
             self.suspects.add(suspect, first.fingerprint)
             if self.suspects.all_refused():
@@ -130,27 +134,32 @@ class Refusals:
         except StreamError as error:
             if error.end is not End.REFUSED:
                 raise
-            self._spool.bury(batch, Fault("refused", error.reason))
             self.suspects.remove(suspect)
-            _log.error(
-                "%s: record %d was refused again and is buried: %s",
-                self._table,
-                batch.seqs[0],
-                error.reason,
-            )
+            self._bury(batch, error)
             raise ReopenError from error
         if answered:
             self.suspects.remove(suspect)
         return answered
 
+    def _named_by_operator(self, batch: int) -> Batch | None:
+        """Return a batch of which an operator said that what is refused may be buried."""
+        return self._read(batch) if batch <= self._may_bury() else None
+
+    def _bury(self, batch: Batch, error: StreamError) -> None:
+        """Make a dead letter of the first record of a batch."""
+        self._spool.bury(batch, Fault("refused", error.reason))
+        # What an operator wants buried may be a million records: the operation says how many.
+        level = logging.DEBUG if self._may_bury() else logging.ERROR
+        text = "%s: record %d is buried: %s"
+        _log.log(level, text, self._table, batch.seqs[0], error.reason)
+
     def _search_on(
         self, send_alone: SendAlone, search: Search, fingerprint: bytes, max_bytes: int
     ) -> bool:
         """One step of the search: the oldest records as one call."""
-        self._front.rewind()
-        waiting = self._front.batches(max_bytes)
+        waiting = self._front.these(search.batches)
         call = compose(waiting, search.call_records(), max_bytes)
-        if call is None or waiting[0].id > search.until or call.fingerprint != fingerprint:
+        if call is None or call.fingerprint != fingerprint:
             self._search = None
             return True
         if not send_alone(call):
@@ -158,6 +167,6 @@ class Refusals:
         search.accepted(len(call.records))
         return True
 
-    def _read(self, suspect: int) -> Batch | None:
-        batches = self._spool.read(self._table, suspect - 1, 1)
-        return batches[0] if batches and batches[0].id == suspect else None
+    def _read(self, identity: int) -> Batch | None:
+        batches = self._spool.read(self._table, identity - 1, 1)
+        return batches[0] if batches and batches[0].id == identity else None

@@ -1,6 +1,6 @@
 """The search for refused records: the service says that one is bad, never which (decision 16)."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -12,28 +12,33 @@ UNLIMITED: Final = 1 << 30
 class Search:
     """Sends one call at a time from the oldest record on, and halves a call that is refused.
 
-    `until` is the last batch that was in flight at the refusal: behind it the search is over.
-    `_bad` is the number of records at the front among which one is known to be refused; None
-    while that is not known.
+    `batches` are those that were in flight at the refusal: the search is among them. `_bad` is the
+    number of records at the front among which one is known to be refused; None while that is not
+    known. Then calls grow from one record on: a refused call costs a stream, and bad records often
+    come in a row.
     """
 
-    until: int
+    batches: list[int]
     _bad: int | None = None
+    _grown: int = UNLIMITED
 
     def call_records(self) -> int:
         """Return how many records the next call may have."""
-        return UNLIMITED if self._bad is None else max(1, self._bad // 2)
+        return self._grown if self._bad is None else max(1, self._bad // 2)
 
     def accepted(self, records: int) -> None:
         """Note that a call was accepted: what is bad lies behind it."""
         if self._bad is not None:
             left = self._bad - records
             self._bad = left if left > 0 else None
+        else:
+            self._grown = min(2 * self._grown, UNLIMITED)
 
     def refused(self, records: int) -> bool:
         """Note that a call was refused; True when it was a single record: a suspect."""
         alone = records == 1
         self._bad = None if alone else records
+        self._grown = 1
         return alone
 
 
@@ -42,9 +47,11 @@ class Suspects:
     """Records that were refused alone, each a batch of its own.
 
     A suspect may be tried again, and be buried when it is refused again, once another record of
-    its schema was accepted: so that a service which refuses everything buries nothing.
+    its schema was accepted: so that a service which refuses everything buries nothing. Up to the
+    batch that `may_bury` gives, an operator has said that it may be buried all the same.
     """
 
+    may_bury: Callable[[], int] = lambda: 0
     _accepted: dict[bytes, int] = field(default_factory=dict)
     _since: dict[int, tuple[bytes, int]] = field(default_factory=dict)
 
@@ -76,7 +83,10 @@ class Suspects:
         ]
 
     def is_ripe(self, batch: int) -> bool:
-        """Say whether another record was accepted since this one was refused alone."""
+        """Say whether another record was accepted since, or an operator's word stands for it."""
+        word = self.may_bury()
+        if word and batch <= word:
+            return True
         fingerprint, accepted = self._since[batch]
         return self._accepted.get(fingerprint, 0) > accepted
 

@@ -1,19 +1,22 @@
 """What the drains of all tables have in common: the spool, the connections, the stop."""
 
 import threading
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 from collector.config import Zerobus
+from collector.drain.rate import Rate
 from collector.spool import Spool
 from collector.stream import Connections
 from collector.tables import Schema
+
+Look = Callable[[str, Schema], str]
 
 
 class Shared:
     """One of it in a line; usable from every drain's thread.
 
     `schemas` are the configured ones by table; a table that has left the configuration drains by
-    what the spool knows.
+    what the spool knows. `look` says what differs between a table and its schema.
     """
 
     def __init__(
@@ -22,15 +25,19 @@ class Shared:
         connections: Connections,
         options: Zerobus,
         schemas: Mapping[str, Schema],
+        look: Look = lambda _table, _schema: "",
     ) -> None:
         self.spool = spool
         self.connections = connections
         self.options = options
         self.schemas = schemas
+        self._look = look
+        self.rate = Rate(options.max_records_per_second, options.max_bytes_per_second)
         self.stop_deadline = float("inf")
         self._stopping = threading.Event()
         self._recovery = threading.Condition()
         self._recoveries = 0
+        self._burials: dict[str, int] = {}
         self._descriptors: dict[bytes, bytes] = {}
 
     @property
@@ -60,6 +67,26 @@ class Shared:
         with self._recovery:
             self._recoveries += 1
             self._recovery.notify_all()
+
+    def bury(self, table: str, last_batch: int) -> None:
+        """Take an operator's word that what is refused up to a batch may be buried; 0 ends it."""
+        with self._recovery:
+            self._burials[table] = last_batch
+            self._recovery.notify_all()
+
+    def may_bury(self, table: str) -> int:
+        """Return up to which batch of a table an operator lets what is refused be buried."""
+        return self._burials.get(table, 0)
+
+    def wait_for_word(self, table: str, known: int, seconds: float) -> None:
+        """Wait, unless the line ends or an operator says other than what is `known`."""
+        with self._recovery:
+            self._recovery.wait_for(lambda: self.stopping or self.may_bury(table) != known, seconds)
+
+    def look(self, table: str) -> str:
+        """Say what differs between a table and its configured schema; asks the workspace."""
+        schema = self.schemas.get(table)
+        return "" if schema is None or self.stopping else self._look(table, schema)
 
     def file_descriptor(self, fingerprint: bytes) -> bytes:
         """Return what a stream is opened with, for batches of this schema."""

@@ -1,31 +1,19 @@
-"""The columns of a table: their Arrow type in the lake, and how Unity Catalog names their type.
+"""The columns of a table, and whether a descriptor fits them.
 
-Columns come from one of three places: a descriptor alone, the schema of a Delta table that lies in
-the lake, or a schema.proto with its Delta types. Whether a descriptor fits them is said here too.
+Columns come from one of four places: a descriptor alone, the schema of a Delta table that lies in
+the lake, a schema.proto with its Delta types, or the JSON of `PUT /tables/NAME`.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
 import pyarrow as pa
 from google.protobuf.descriptor import Descriptor, FieldDescriptor
 
-_SCALARS: Final = {
-    "tinyint": pa.int8(),
-    "smallint": pa.int16(),
-    "int": pa.int32(),
-    "bigint": pa.int64(),
-    "float": pa.float32(),
-    "double": pa.float64(),
-    "string": pa.string(),
-    "boolean": pa.bool_(),
-    "binary": pa.binary(),
-    "date": pa.date32(),
-    "timestamp": pa.timestamp("us", "UTC"),
-    "timestamp_ntz": pa.timestamp("us"),
-}
+from collector.emulator import types
+from collector.emulator.types import Column, SqlType
+
 # What each protobuf type may be in a table; the first is what it is in a table made from it.
 _FIELDS: Final = {
     FieldDescriptor.TYPE_INT32: ("int", "smallint", "tinyint", "date"),
@@ -36,42 +24,18 @@ _FIELDS: Final = {
     FieldDescriptor.TYPE_BOOL: ("boolean",),
     FieldDescriptor.TYPE_BYTES: ("binary",),
 }
-_CATALOG_NAMES: Final = {"tinyint": "BYTE", "smallint": "SHORT", "bigint": "LONG"}
-
-
-@dataclass(frozen=True, slots=True)
-class Column:
-    """A column: `type` is how it lies in the lake, `text` the SQL text of its Delta type."""
-
-    name: str
-    type: pa.DataType
-    nullable: bool
-    text: str
-
-    @property
-    def type_name(self) -> str:
-        """The type as Unity Catalog's `type_name` has it."""
-        name = self.text.partition("<")[0].partition("(")[0]
-        return "STRING" if name == "varchar" else _CATALOG_NAMES.get(name, name.upper())
-
-    @property
-    def field(self) -> pa.Field:
-        """The column in an Arrow schema."""
-        return pa.field(self.name, self.type, nullable=self.nullable)
 
 
 def from_descriptor(descriptor: Descriptor) -> tuple[Column, ...]:
     """The columns of a table made from a descriptor; raises ValueError for what no table has."""
     return tuple(
-        Column(field.name, type_, not field.is_required, text_of(type_))
-        for field in descriptor.fields
-        for type_ in [_type_of(field)]
+        Column(field.name, _type_of(field), not field.is_required) for field in descriptor.fields
     )
 
 
 def from_arrow(schema: pa.Schema) -> tuple[Column, ...]:
     """The columns of a Delta table that lies in the lake."""
-    return tuple(Column(one.name, one.type, one.nullable, text_of(one.type)) for one in schema)
+    return tuple(Column(one.name, types.from_arrow(one.type), one.nullable) for one in schema)
 
 
 def from_folder(folder: Path) -> tuple[Column, ...]:
@@ -79,6 +43,20 @@ def from_folder(folder: Path) -> tuple[Column, ...]:
     from collector.tables import load_schema  # noqa: PLC0415 - Only --tables needs it.
 
     return tuple(_stated(one) for one in load_schema(folder).columns)
+
+
+def from_body(body: object) -> tuple[tuple[Column, ...], dict[str, Any]]:
+    """The columns that a request states, and what fills them in rows that lie there.
+
+    Raises ValueError for what is no table.
+    """
+    stated = body.get("columns") if isinstance(body, dict) else None
+    if not isinstance(stated, list) or not stated:
+        raise ValueError('write {"columns": [{"name": …, "type": …}, …]}')
+    columns = tuple(map(types.column_from_json, stated))
+    if len({one.name.lower() for one in columns}) < len(columns):
+        raise ValueError("two columns have the same name")
+    return columns, {one["name"]: one["fill"] for one in stated if "fill" in one}
 
 
 def misfit(columns: Sequence[Column], descriptor: Descriptor) -> str:
@@ -96,34 +74,19 @@ def misfit(columns: Sequence[Column], descriptor: Descriptor) -> str:
     return f"NOT NULL column {missing[0]} is missing" if missing else ""
 
 
-def text_of(type_: pa.DataType) -> str:
-    """The SQL text of a type, as Unity Catalog's `type_text` has it."""
-    if pa.types.is_list(type_):
-        return f"array<{text_of(type_.value_type)}>"
-    if pa.types.is_map(type_):
-        return f"map<{text_of(type_.key_type)},{text_of(type_.item_type)}>"
-    if pa.types.is_struct(type_):
-        return f"struct<{','.join(f'{one.name}:{text_of(one.type)}' for one in type_)}>"
-    return next((name for name, known in _SCALARS.items() if known == type_), str(type_))
-
-
-def _type_of(field: FieldDescriptor) -> pa.DataType:
-    """The Arrow type of a field in a table made from its descriptor."""
+def _type_of(field: FieldDescriptor) -> SqlType:
+    """The type of a field in a table made from its descriptor."""
     message = field.message_type
     if message is not None and message.GetOptions().map_entry:
         key, value = (message.fields_by_name[name] for name in ("key", "value"))
-        return pa.map_(_type_of(key), _type_of(value))
+        return types.map_(_type_of(key), _type_of(value))
     if message is not None:
-        members = [
-            pa.field(one.name, _type_of(one), nullable=not one.is_required)
-            for one in message.fields
-        ]
-        type_: pa.DataType = pa.struct(members)
+        type_ = types.struct(from_descriptor(message))
     elif field.type in _FIELDS:
-        type_ = _SCALARS[_FIELDS[field.type][0]]
+        type_ = types.plain(_FIELDS[field.type][0])
     else:
         raise ValueError(f"column {field.name}: type {_type_name(field)} is not supported")
-    return pa.list_(type_) if field.is_repeated else type_
+    return types.array(type_) if field.is_repeated else type_
 
 
 def _fits(type_: pa.DataType, field: FieldDescriptor) -> bool:
@@ -147,7 +110,7 @@ def _fits_one(type_: pa.DataType, field: FieldDescriptor) -> bool:
         return bool(pa.types.is_struct(type_)) and not misfit(
             from_arrow(pa.schema(list(type_))), field.message_type
         )
-    return any(_SCALARS[name] == type_ for name in _FIELDS.get(field.type, ()))
+    return any(types.SCALARS[name] == type_ for name in _FIELDS.get(field.type, ()))
 
 
 def _type_name(field: FieldDescriptor) -> str:
@@ -166,21 +129,15 @@ def _type_name(field: FieldDescriptor) -> str:
 
 def _stated(column: Any) -> Column:
     """A column as schema.proto states it."""
-    type_, text = _from_delta(column.delta)
-    return Column(column.name, type_, column.nullable, text)
+    return Column(column.name, _from_delta(column.delta), column.nullable, column.comment)
 
 
-def _from_delta(delta: Any) -> tuple[pa.DataType, str]:
-    """The Arrow type and the SQL text of a Delta type; VARIANT and VARCHAR lie as STRING."""
+def _from_delta(delta: Any) -> SqlType:
+    """The type that a Delta type of schema.proto names."""
     if delta.name == "ARRAY":
-        type_, text = _from_delta(delta.element)
-        return pa.list_(type_), f"array<{text}>"
+        return types.array(_from_delta(delta.element))
     if delta.name == "MAP":
-        (key, key_text), (value, text) = _from_delta(delta.key), _from_delta(delta.element)
-        return pa.map_(key, value), f"map<{key_text},{text}>"
+        return types.map_(_from_delta(delta.key), _from_delta(delta.element))
     if delta.name == "STRUCT":
-        members = [_stated(one) for one in delta.fields]
-        text = ",".join(f"{one.name}:{one.text}" for one in members)
-        return pa.struct([one.field for one in members]), f"struct<{text}>"
-    name = delta.name.lower()
-    return _SCALARS["string" if name in {"variant", "varchar"} else name], str(delta).lower()
+        return types.struct([_stated(one) for one in delta.fields])
+    return types.plain(str(delta))

@@ -10,7 +10,7 @@ import hashlib
 import json
 import os
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass
 from pathlib import Path
@@ -91,6 +91,7 @@ class Committer:
         self._wake = asyncio.Event()
         self._room = asyncio.Event()
         self._hurry = asyncio.Event()
+        self._committing = asyncio.Lock()
         self._task = asyncio.create_task(self._run())
 
     @property
@@ -111,6 +112,11 @@ class Committer:
         """Commit without waiting from here on: the emulator stops."""
         self._hurry.set()
 
+    async def between(self, work: Callable[[], None]) -> None:
+        """Do something to the table while nothing is committed to it."""
+        async with self._committing:
+            await asyncio.get_running_loop().run_in_executor(self._workers, work)
+
     async def stop(self) -> None:
         """End the loop; what is still pending is not committed."""
         self._task.cancel()
@@ -130,7 +136,8 @@ class Committer:
             self._wake.clear()
             self._room.set()
             try:
-                await loop.run_in_executor(self._workers, self._commit, group)
+                async with self._committing:
+                    await loop.run_in_executor(self._workers, self._commit, group)
             except Exception as error:  # noqa: BLE001 - Any failure is the streams' to know.
                 failed = Refusal("INTERNAL", f"Commit to {self.table.name} failed: {error}")
                 for taken in group:

@@ -3,7 +3,7 @@
 import asyncio
 import ssl
 import threading
-from collections.abc import Coroutine, Mapping
+from collections.abc import Coroutine, Mapping, Sequence
 from typing import Any, Final, Self, TypeVar
 
 from collector.emulator.faults import Plan
@@ -114,6 +114,10 @@ class Emulator:
 
         return self._call(read())
 
+    def define_table(self, name: str, columns: Sequence[Mapping[str, Any]]) -> None:
+        """Make a table or alter it, as `PUT /tables/NAME` does; raises ValueError."""
+        self._call(self._zerobus.define(name, {"columns": list(columns)}))
+
     @property
     def _scheme(self) -> str:
         return "http" if self._options.cert is None else "https"
@@ -145,6 +149,7 @@ class Emulator:
             self._zerobus.table,
             self._stats,
             self._replace,
+            self._zerobus.define,
         )
         try:
             await self._link.start(self._grpc_host, self._grpc_wanted)

@@ -13,13 +13,14 @@ from pathlib import Path
 from typing import Any, Final
 
 import pyarrow as pa
-from deltalake import DeltaTable, Schema, write_deltalake
+from deltalake import DeltaTable, Schema, TableFeatures, write_deltalake
 from google.protobuf.descriptor_pb2 import DescriptorProto
 from google.protobuf.message import DecodeError
 
-from collector.emulator.columns import Column, from_arrow, from_descriptor, from_folder, misfit
+from collector.emulator.columns import from_arrow, from_descriptor, from_folder, misfit
 from collector.emulator.options import OptionsError
 from collector.emulator.rows import RowReader, narrow
+from collector.emulator.types import Column, described
 from collector.emulator.wire import Refusal
 from collector.errors import CollectorError
 
@@ -40,12 +41,9 @@ class Table:
         self.narrow = narrow(columns)
         self._delta = delta
         self._readers: dict[bytes, RowReader] = {}
-        actions = pa.table(delta.get_add_actions(flatten=True))
-        self.records: int = sum(actions["num_records"].to_pylist()) if actions.num_rows else 0
-        self.seen = Seen() if set(IDENTITY) <= {one.name for one in columns} else None
-        if self.seen is not None and self.records:
-            for batch in delta.to_pyarrow_dataset().to_batches(columns=list(IDENTITY)):
-                self.seen.add(batch)
+        self.records = 0
+        self.seen: Seen | None = None
+        self._count()
 
     def reader(self, descriptor: bytes) -> RowReader:
         """What reads a descriptor's records; raises Refusal if it does not fit the table."""
@@ -69,21 +67,26 @@ class Table:
             if self.seen is not None:
                 self.seen.add(batch)
 
+    def alter(self, columns: tuple[Column, ...], fills: Mapping[str, Any]) -> None:
+        """Give the table other columns, and its rows what fits of the old ones.
+
+        A column that is new has its fill in them, or NULL. Raises ValueError if a row has no such
+        value. Reads the whole table; not while something is appended.
+        """
+        old = self._delta.to_pyarrow_table()
+        arrays = [_moved(old, one, fills.get(one.name)) for one in columns]
+        rows = pa.Table.from_arrays(arrays, schema=pa.schema([one.field for one in columns]))
+        _allow(self._delta, columns)
+        write_deltalake(self._delta, rows, mode="overwrite", schema_mode="overwrite")
+        self._delta.update_incremental()
+        self.columns, self.narrow = columns, narrow(columns)
+        self._readers.clear()
+        self._count()
+
     def described(self) -> dict[str, Any]:
         """The table as Unity Catalog describes it."""
         catalog, schema, name = self.name.split(".")
-        types = {one.name: one.to_json() for one in self._delta.schema().fields}
-        columns = [
-            {
-                "name": one.name,
-                "type_text": one.text,
-                "type_name": one.type_name,
-                "type_json": types[one.name],
-                "nullable": one.nullable,
-                "position": position,
-            }
-            for position, one in enumerate(self.columns)
-        ]
+        columns = [described(one, place) for place, one in enumerate(self.columns)]
         return {
             "catalog_name": catalog,
             "schema_name": schema,
@@ -93,6 +96,15 @@ class Table:
             "data_source_format": "DELTA",
             "columns": columns,
         }
+
+    def _count(self) -> None:
+        """Count what lies there."""
+        actions = pa.table(self._delta.get_add_actions(flatten=True))
+        self.records = sum(actions["num_records"].to_pylist()) if actions.num_rows else 0
+        self.seen = Seen() if set(IDENTITY) <= {one.name for one in self.columns} else None
+        if self.seen is not None and self.records:
+            for batch in self._delta.to_pyarrow_dataset().to_batches(columns=list(IDENTITY)):
+                self.seen.add(batch)
 
 
 class Seen:
@@ -153,14 +165,22 @@ class Lake:
                 table = self.tables[name] = self._table(name, columns)
             return table
 
+    def define(self, name: str, columns: tuple[Column, ...], fills: Mapping[str, Any]) -> None:
+        """Make a table, or alter the one that is there; raises ValueError if that can't be."""
+        if not _is_name(name):
+            raise ValueError(f"{name!r} is not catalog.schema.table")
+        with self._lock:
+            if name not in self.tables:
+                self.tables[name] = self._table(name, columns)
+                return
+        self.tables[name].alter(columns, fills)
+
     def _table(self, name: str, columns: tuple[Column, ...] | None) -> Table:
         """A table that lies in the lake or is made; `columns` are those that it should have."""
         path = self._root.joinpath(*name.split("."))
         if not DeltaTable.is_deltatable(str(path)):
-            wanted = Schema.from_arrow(pa.schema([one.field for one in columns or ()]))
             path.mkdir(parents=True, exist_ok=True)
-            delta = DeltaTable.create(str(path), schema=wanted, name=name)
-            return Table(name, delta, columns or ())
+            return Table(name, _create(path, name, columns or ()), columns or ())
         delta = DeltaTable(str(path))
         lying = from_arrow(pa.schema(delta.schema().to_arrow()))
         if columns is not None and not _same(lying, columns):
@@ -169,6 +189,46 @@ class Lake:
                 "Move the folder away, or give the lake another place.",
             )
         return Table(name, delta, columns or lying)
+
+
+def _create(path: Path, name: str, columns: Sequence[Column]) -> DeltaTable:
+    """Make a Delta table."""
+    schema = pa.schema([one.field for one in columns])
+    if not _has_local_times(columns):
+        return DeltaTable.create(str(path), schema=Schema.from_arrow(schema), name=name)
+    first = pa.schema([pa.field("made", pa.bool_())])
+    delta = DeltaTable.create(str(path), schema=Schema.from_arrow(first), name=name)
+    _allow(delta, columns)
+    write_deltalake(delta, schema.empty_table(), mode="overwrite", schema_mode="overwrite")
+    return delta
+
+
+def _allow(delta: DeltaTable, columns: Sequence[Column]) -> None:
+    """Let a table have TIMESTAMP_NTZ: deltalake does it by itself, but not for one in a map."""
+    features = delta.protocol().reader_features or ()
+    if _has_local_times(columns) and "timestampNtz" not in features:
+        feature = TableFeatures.TimestampWithoutTimezone
+        delta.alter.add_feature(feature, allow_protocol_versions_increase=True)
+
+
+def _has_local_times(columns: Sequence[Column]) -> bool:
+    return any("timestamp_ntz" in one.text for one in columns)
+
+
+def _moved(old: pa.Table, column: Column, fill: object) -> pa.Array:
+    """What the rows of a table have in a column after it was altered."""
+    moved = pa.array([fill] * old.num_rows, column.type)
+    if column.name in old.column_names:
+        moved = old[column.name].combine_chunks()
+        try:
+            if str(moved.type) != str(column.type) or fill is not None:
+                values = (fill if one is None else one for one in moved.to_pylist())
+                moved = pa.array(values, column.type)
+        except (pa.ArrowException, TypeError, ValueError, OverflowError) as error:
+            raise ValueError(f"column {column.name}: rows have other values: {error}") from error
+    if not column.nullable and moved.null_count:
+        raise ValueError(f"column {column.name}: rows have no value for it: give a `fill`")
+    return moved
 
 
 def _is_name(name: str) -> bool:

@@ -16,7 +16,7 @@ from google.protobuf.descriptor import Descriptor, FieldDescriptor
 from google.protobuf.descriptor_pb2 import DescriptorProto, FeatureSet, FieldDescriptorProto
 from google.protobuf.message import DecodeError
 
-from collector.emulator.columns import Column
+from collector.emulator.types import Column
 
 _PACKAGE: Final = "emulated"
 _ROWS: Final = "EmulatedRows"

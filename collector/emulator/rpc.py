@@ -7,12 +7,14 @@ of its connection never gets here: HTTP/2 itself holds it back, and its open tim
 import asyncio
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
 import grpc
 from grpc.aio import EOF
 
+from collector.emulator.columns import from_body
 from collector.emulator.commits import Committer, Log
 from collector.emulator.faults import Plan
 from collector.emulator.lake import Lake
@@ -91,6 +93,19 @@ class Zerobus:
         """A table as Unity Catalog describes it."""
         table = None if self._lake is None else self._lake.tables.get(name)
         return None if table is None else table.described()
+
+    async def define(self, name: str, body: object) -> None:
+        """Make a table, or alter one as an ALTER TABLE does; raises ValueError if that can't be."""
+        if self._lake is None:
+            raise ValueError("with --count-only there are no tables")
+        columns, fills = from_body(body)
+        work = partial(self._lake.define, name, columns, fills)
+        if name in self._committers:
+            await self._committers[name].between(work)
+        else:
+            await asyncio.get_running_loop().run_in_executor(self._workers, work)
+        for stream in self._streams:
+            stream.altered(self._lake.tables[name])
 
     def stats(self) -> dict[str, dict[str, Any]]:
         """What each table holds, and what its streams did."""
@@ -175,7 +190,7 @@ class Zerobus:
             self._committers[name] = Committer(
                 table, self._options.commit_interval, self._workers, self._log
             )
-        return Sink(self._committers[name], reader)
+        return Sink(self._committers[name], reader, descriptor)
 
 
 def _credentials(options: EmulatorOptions) -> grpc.ServerCredentials:

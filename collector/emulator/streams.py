@@ -10,13 +10,14 @@ import contextlib
 import uuid
 from collections import Counter, deque
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
 from grpc.aio import EOF
 
 from collector.emulator.commits import Committer, Taken, check_range, sleep_unless
 from collector.emulator.faults import Fault, Plan
+from collector.emulator.lake import Table
 from collector.emulator.rows import RowReader
 from collector.emulator.wire import Refusal, Wire
 
@@ -44,10 +45,11 @@ class Counts:
 
 @dataclass(frozen=True, slots=True)
 class Sink:
-    """Where the records of a stream go, and what reads them."""
+    """Where the records of a stream go, and what reads them: its descriptor's reader."""
 
     committer: Committer
     reader: RowReader
+    descriptor: bytes
 
 
 class Stream:
@@ -104,6 +106,15 @@ class Stream:
         if fault is not None:
             ends = self._opened_at + fault.parameters["seconds"]
             self._age = self._loop.call_at(ends, self._age_out, fault)
+
+    def altered(self, table: Table) -> None:
+        """The table has other columns: go on with them, or end if the descriptor does not fit."""
+        if self._sink is None or self._sink.committer.table is not table:
+            return
+        try:
+            self._sink = replace(self._sink, reader=table.reader(self._sink.descriptor))
+        except Refusal as refusal:
+            self.end(refusal)
 
     def durable(self, offset: int, arrived: float, records: int) -> None:
         """The message of an offset is in the Delta log."""

@@ -1,14 +1,15 @@
-"""The HTTP side: tokens, Unity Catalog's tables, the figures, and the fault plan.
+"""The HTTP side: tokens, Unity Catalog's tables, the figures, the fault plan, altered tables.
 
-A small HTTP/1.1 server on asyncio: one request per connection, bodies up to a limit. `/stats` and
-`/faults` are for whoever reaches the port; it listens on loopback unless told otherwise.
+A small HTTP/1.1 server on asyncio: one request per connection, bodies up to a limit. `/stats`,
+`/faults` and `/tables` are for whoever reaches the port; it listens on loopback unless told
+otherwise.
 """
 
 import asyncio
 import contextlib
 import json
 import ssl
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from http import HTTPStatus
 from typing import Any, Final, NamedTuple
 from urllib.parse import parse_qs, unquote, urlsplit
@@ -21,6 +22,7 @@ REQUEST_MAX_S: Final = 30.0
 """A client that has not sent its request by then is dropped."""
 
 _TABLES: Final = "/api/2.1/unity-catalog/tables/"
+_DEFINED: Final = "/tables/"
 _TOKEN: Final = "/oidc/v1/token"  # noqa: S105 - A path, not a secret.
 
 
@@ -47,6 +49,7 @@ class Web:
         table: Callable[[str], Any],
         stats: Callable[[], dict[str, Any]],
         replace: Callable[[object], None],
+        define: Callable[[str, object], Awaitable[None]],
     ) -> None:
         self._plan = plan
         self._tokens = tokens
@@ -54,6 +57,7 @@ class Web:
         self._table = table
         self._stats = stats
         self._replace = replace
+        self._define = define
         self._server: asyncio.Server | None = None
         self._open: set[asyncio.StreamWriter] = set()
         self.tokens_issued = 0
@@ -105,6 +109,8 @@ class Web:
                 except (PlanError, ValueError) as error:
                     return 400, {"error": str(error)}
             return 200, self._plan.as_json()
+        if method == "PUT" and path.startswith(_DEFINED):
+            return await self._defined(unquote(path.removeprefix(_DEFINED)), request)
         return 404, {"error": f"nothing at {method} {path}"}
 
     async def _token(self, request: Request) -> Answer:
@@ -125,6 +131,14 @@ class Web:
         self.tokens_issued += 1
         token = self._tokens.issue(seconds)
         return 200, {"access_token": token, "token_type": "Bearer", "expires_in": int(seconds)}
+
+    async def _defined(self, name: str, request: Request) -> Answer:
+        """Make or alter a table."""
+        try:
+            await self._define(name, json.loads(request.body))
+        except ValueError as error:
+            return 400, {"error": str(error)}
+        return 200, self._table(name)
 
     def _described(self, name: str, request: Request) -> Answer:
         """Describe a table."""

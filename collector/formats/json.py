@@ -2,28 +2,30 @@ r"""JSON text, read strictly: what a careful reader would doubt is refused.
 
 UTF-8 without a byte order mark, no NaN or Infinity, no half of a surrogate pair, at most
 `DEPTH_MAX` levels and `SIZE_MAX` bytes. Of equal keys in one object the last counts. A whole number
-is exact; a number with a point or an exponent is a float, from 2^53 on a Decimal, so that no digit
-of it is lost before its column is known.
+is exact; a number with a point or an exponent is a float, or a Decimal where a float would lose
+digits: from 2^53 on, and with more than 15 of them.
 
->>> decode = compile({})
->>> decode(b'{"temp": 21.5, "count": 9007199254740993, "tags": ["a", null]}')
+>>> decode = compile(Options(), None).decode
+>>> decode(b'{"temp": 21.5, "count": 9007199254740993, "tags": ["a", null]}', Arrival("t", 0))
 {'temp': 21.5, 'count': 9007199254740993, 'tags': ['a', None]}
 """
 
 import json
 import re
-from collections.abc import Callable, Mapping
-from decimal import Decimal, InvalidOperation
-from typing import Final, NoReturn
+from typing import TYPE_CHECKING, Final, NoReturn
 
-from collector.model import DecodeError
+from collector.formats import Decoder, FormatOptions
+from collector.formats.shared.numbers import fraction_of
+from collector.formats.shared.text import SIZE_MAX, text_of
+from collector.model import Arrival, DecodeError
+
+if TYPE_CHECKING:
+    from collector.tables import Schema
 
 DEPTH_MAX: Final = 100
 SHORT_MAX: Final = 2 * DEPTH_MAX
 """A payload that is no longer can't nest too deep and be complete."""
-SIZE_MAX: Final = 16 * 1024 * 1024
 
-_EXACT: Final = 2.0**53
 _BRACKETS: Final = bytes.maketrans(b"{}", b"[]")
 _NO_BRACKETS: Final = bytes(set(range(256)) - set(b"[]{}"))
 # Escapes one after the other: a whole pair, half a pair, anything else.
@@ -32,11 +34,13 @@ _HALF_PAIR: Final = re.compile(
 )
 
 
-def compile(options: Mapping[str, object]) -> Callable[[bytes], object]:  # noqa: A001
-    """The decoder; the format has no options."""
-    if options:
-        raise ValueError(f"the format json has no options, so not {', '.join(options)}")
-    return _decode
+class Options(FormatOptions):
+    """The format has none."""
+
+
+def compile(_options: Options, _schema: "Schema | None") -> Decoder:  # noqa: A001
+    """Return the decoder."""
+    return Decoder(decode)
 
 
 def is_too_deep(payload: bytes) -> bool:
@@ -58,15 +62,11 @@ def is_too_deep(payload: bytes) -> bool:
     return len(brackets) > DEPTH_MAX or (bool(brackets) and b"[]" in brackets)
 
 
-def _decode(payload: bytes) -> object:
-    if len(payload) > SIZE_MAX:
-        raise DecodeError(f"the payload is larger than {SIZE_MAX} bytes")
-    if is_too_deep(payload):
+def decode(payload: bytes, _arrival: Arrival | None = None) -> object:
+    """Return the value that a JSON text stands for."""
+    if len(payload) <= SIZE_MAX and is_too_deep(payload):
         raise DecodeError(f"the JSON text nests deeper than {DEPTH_MAX} levels")
-    try:
-        text = payload.decode()
-    except UnicodeDecodeError as error:
-        raise DecodeError(f"the payload is not UTF-8 text: byte {error.start} is wrong") from error
+    text = text_of(payload)
     try:
         values: object = _DECODER.decode(text)
     except json.JSONDecodeError as error:
@@ -83,18 +83,8 @@ def _decode(payload: bytes) -> object:
     return values
 
 
-def _number(text: str) -> float | Decimal:
-    number = float(text)
-    if -_EXACT < number < _EXACT:
-        return number
-    try:
-        return Decimal(text)
-    except InvalidOperation:
-        return Decimal("Infinity")
-
-
 def _refuse(word: str) -> NoReturn:
     raise DecodeError(f"the payload is not JSON: {word} is no number")
 
 
-_DECODER: Final = json.JSONDecoder(parse_float=_number, parse_constant=_refuse)
+_DECODER: Final = json.JSONDecoder(parse_float=fraction_of, parse_constant=_refuse)

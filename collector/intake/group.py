@@ -3,75 +3,21 @@
 import traceback
 from collections import Counter
 from collections.abc import Sequence
-from itertools import accumulate
 from typing import Final
 
 from collector.errors import SpoolError
-from collector.mapping import Mapping
-from collector.model import BATCH_MAX_BYTES, BATCH_MAX_RECORDS, DeadLetter, Fault, Message, NewBatch
+from collector.formats import Request
+from collector.intake.records import StationRecords
+from collector.model import (
+    DeadLetter,
+    Fault,
+    Message,
+    flags_of,
+)
 from collector.router import Resolution
-from collector.spool import Group, Spool
+from collector.spool import Group
 
 _TRACEBACK_CHARS: Final = 4_000
-
-
-class StationRecords:
-    """The records of one station that wait for the commit."""
-
-    def __init__(self, mapping: Mapping, table: str, spool: Spool) -> None:
-        self.mapping = mapping
-        self.table = table
-        self.scope = "station:" + mapping.station
-        self.records: list[bytes] = []
-        self.messages = 0
-        self._spool = spool
-        self._seqs: list[int] = []
-
-    def next_seq(self) -> int:
-        """Return the number of the record that is being encoded.
-
-        A record that fails, or is taken back, leaves its number to the next one.
-        """
-        at = len(self.records)
-        if at == len(self._seqs):
-            self._seqs.append(self._spool.reserve())
-        return self._seqs[at]
-
-    def take_too_large(self, mark: int, max_bytes: int) -> list[int]:
-        """Take records behind `mark` that are over a limit back; returns their sizes."""
-        sizes = [(at, len(self.records[at])) for at in range(mark, len(self.records))]
-        too_large = [(at, size) for at, size in sizes if size > max_bytes]
-        for at, _ in reversed(too_large):
-            del self.records[at]
-            # Its number stands in the record: those behind it keep theirs.
-            del self._seqs[at : at + 1]
-        return [size for _, size in too_large]
-
-    def batches(self, received_us: int) -> list[NewBatch]:
-        """Turn the records into batches."""
-        records = self.records
-        numbers: Sequence[int] = self._seqs[: len(records)]
-        if not self.mapping.wants_seq:
-            first = self._spool.reserve(len(records)) if records else 0
-            numbers = range(first, first + len(records))
-        return [
-            NewBatch(
-                self.table,
-                self.mapping.station,
-                self.mapping.schema.fingerprint,
-                numbers[start:stop],
-                received_us,
-                records[start:stop],
-            )
-            for start, stop in _cuts(records)
-        ]
-
-    def clear(self) -> None:
-        """Begin the next group."""
-        self.records = []
-        self.messages = 0
-        self.mapping.unknown_keys = 0
-        self._seqs = []
 
 
 class Pending:
@@ -81,6 +27,9 @@ class Pending:
         self._stations = stations
         self._message_max_bytes = message_max_bytes
         self._touched: set[int] = set()
+        self._asking = [
+            index for index, one in enumerate(stations) if one.mapping.decoder.requests is not None
+        ]
         self._dead_letters: list[DeadLetter] = []
         self._counts: Counter[tuple[str, str]] = Counter()
         self._begin()
@@ -106,8 +55,12 @@ class Pending:
         """
         made = failed = 0
         topic = resolution.topic
+        dropped = 0
         for offer in resolution.offers:
             station = self._stations[offer.station]
+            if message.retain and station.mapping.drops_retained:
+                dropped += 1
+                continue
             records = station.records
             mark = len(records)
             try:
@@ -127,34 +80,38 @@ class Pending:
                 faults = (Fault("internal", traceback.format_exc()[-_TRACEBACK_CHARS:]),)
             self._touched.add(offer.station)
             if len(records) > mark:
-                faults = [*faults, *self._unsendable(station, mark)]
+                faults = [*faults, *self._unsendable(station, mark, faults)]
             if faults:
-                self.bury(message.payload, topic, received_us, faults, station)
+                self.bury(message, topic, received_us, faults, station)
                 failed += 1
             if len(records) > mark:
                 station.messages += 1
                 made += 1
         if not made:
-            self._outcome(message, resolution, failed)
+            self._outcome(message, resolution, failed, is_dropped=dropped == len(resolution.offers))
 
     def ignore(self, reason: str) -> None:
         """Count a message that gives neither record nor dead letter."""
         self._not_recorded += 1
         self._counts["", "ignored:" + reason] += 1
 
-    def _outcome(self, message: Message, resolution: Resolution, failed: int) -> None:
+    def _outcome(
+        self, message: Message, resolution: Resolution, failed: int, *, is_dropped: bool
+    ) -> None:
         """Count a message without a record: dead-lettered before ignored."""
         if failed:
             self._not_recorded += 1
             self._counts["", "dead_lettered"] += 1
         elif not resolution.offers:
             self.ignore("unrouted")
+        elif is_dropped:
+            self.ignore("retained")
         else:
             self.ignore("empty" if not message.payload else "no_rows")
 
     def bury(
         self,
-        payload: bytes,
+        message: Message,
         topic: str,
         received_us: int,
         faults: Sequence[Fault],
@@ -162,8 +119,19 @@ class Pending:
     ) -> None:
         """Make dead letters of faults; a mapping gives a bounded number of one message."""
         name, table = (station.mapping.station, station.table) if station else ("", "")
+        flags = flags_of(message)
         self._dead_letters += [
-            DeadLetter(fault, topic, payload, received_us, name, table) for fault in faults
+            DeadLetter(
+                fault,
+                topic,
+                message.payload,
+                received_us,
+                name,
+                table,
+                flags=flags,
+                properties=message.properties,
+            )
+            for fault in faults
         ]
         if station:
             for fault in faults:
@@ -172,7 +140,7 @@ class Pending:
     def undecodable_topic(self, message: Message, received_us: int) -> None:
         """Bury a message whose topic is not UTF-8: no station can be found for it."""
         topic = message.topic.decode(errors="backslashreplace")
-        self.bury(message.payload, topic, received_us, [Fault("undecodable", "topic is not UTF-8")])
+        self.bury(message, topic, received_us, [Fault("undecodable", "topic is not UTF-8")])
         self._not_recorded += 1
         self._counts["", "dead_lettered"] += 1
 
@@ -194,57 +162,55 @@ class Pending:
         for index in self._touched:
             station = self._stations[index]
             group.batches += station.batches(self.received_us)
+            if station.memory is not None:
+                name = station.mapping.station
+                group.memories |= {(name, k): value for k, value in station.memory.fresh.items()}
             counts[station.scope, "messages"] += station.messages
             counts[station.scope, "records"] += len(station.records)
             counts[station.scope, "unknown_keys"] += station.mapping.unknown_keys
+            counts[station.scope, "outside_window"] += station.mapping.outside_window
         counts["", "received"] += self.messages + self._lost
         counts["", "recorded"] += self.messages - self._not_recorded
         counts["", "unprotected"] += self.unprotected + self._lost
         counts["", "ignored:full"] += self._lost
         return group
 
-    def _unsendable(self, station: StationRecords, mark: int) -> list[Fault]:
-        """Take records back that no stream may carry: one key can fill several columns."""
+    def _unsendable(
+        self, station: StationRecords, mark: int, faults: Sequence[Fault]
+    ) -> Sequence[Fault]:
         limit = self._message_max_bytes
         if len(station.records) == mark + 1 and len(station.records[mark]) <= limit:
-            return []
-        return [
-            Fault("too_large", f"its record has {size} bytes, over mqtt.message_max_bytes {limit}")
-            for size in station.take_too_large(mark, limit)
-        ]
+            return ()
+        return station.take_too_large(mark, limit, faults)
 
     def give_back(self, now: float) -> None:
         """Forget everything; messages of QoS 0 among it don't come again and are counted."""
         lost = self._lost + self.unprotected
-        self.clear()
+        for index in self._touched:
+            if (memory := self._stations[index].memory) is not None:
+                memory.give_back()
+        self._clear()
         self._lost, self.since = lost, now
 
-    def clear(self) -> None:
+    def stored(self) -> None:
+        """Begin the next group: this one is stored."""
+        for index in self._touched:
+            if (memory := self._stations[index].memory) is not None:
+                memory.stored()
+        self._clear()
+
+    def requests(self) -> list[Request]:
+        """Return the messages that formats want to be published, such as a plea for a birth."""
+        wanted: list[Request] = []
+        for index in self._asking:
+            if (requests := self._stations[index].mapping.decoder.requests) is not None:
+                wanted += requests()
+        return wanted
+
+    def _clear(self) -> None:
         """Forget everything: it is stored, or the broker will deliver it again."""
         for index in self._touched:
             self._stations[index].clear()
         self._touched.clear()
         self._dead_letters, self._counts = [], Counter()
         self._begin()
-
-
-def _cuts(records: Sequence[bytes]) -> list[tuple[int, int]]:
-    """Cut records into batches of at most BATCH_MAX_RECORDS and BATCH_MAX_BYTES.
-
-    >>> _cuts([b"x" * 100_000] * 5)
-    [(0, 2), (2, 4), (4, 5)]
-    """
-    count = len(records)
-    ends = list(accumulate(map(len, records), initial=0))
-    if count <= BATCH_MAX_RECORDS and ends[-1] <= BATCH_MAX_BYTES:
-        return [(0, count)] if count else []
-    cuts: list[tuple[int, int]] = []
-    start = 0
-    while start < count:
-        stop = start + 1
-        limit = min(count, start + BATCH_MAX_RECORDS)
-        while stop < limit and ends[stop + 1] - ends[start] <= BATCH_MAX_BYTES:
-            stop += 1
-        cuts.append((start, stop))
-        start = stop
-    return cuts

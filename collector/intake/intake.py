@@ -13,8 +13,9 @@ from typing import Final
 from collector.config import Config
 from collector.errors import SpoolError, SpoolFullError
 from collector.intake.copies import Copies
-from collector.intake.group import Pending, StationRecords
+from collector.intake.group import Pending
 from collector.intake.pace import Pace
+from collector.intake.records import StationRecords
 from collector.intake.retained import Retained
 from collector.model import Message
 from collector.router import Router
@@ -124,6 +125,8 @@ class Intake(threading.Thread):
             add(message, resolution, received_us)
         pending.messages += len(messages)
         pending.size_bytes += size_bytes
+        for topic_text, payload in pending.requests():
+            self._subscriber.publish(topic_text, payload)
         if not self.paused:
             self._pace.arrived(len(messages), len(packet_ids), now)
             self._gather(size_bytes, now)
@@ -132,8 +135,6 @@ class Intake(threading.Thread):
         """Store the group, then acknowledge it; the only place that sends PUBACKs."""
         pending = self._pending
         try:
-            if self.paused:
-                self._spool.check_room()
             self._spool.append(pending.group(self._retained.fresh))
         except SpoolFullError as error:
             self._pause(error)
@@ -143,7 +144,7 @@ class Intake(threading.Thread):
             return
         self._acknowledge()
         self._pace.committed(len(pending.packet_ids), time.monotonic())
-        pending.clear()
+        pending.stored()
         self._retained.stored()
         if self.paused:
             _log.info("the spool has room again: storing goes on")

@@ -24,6 +24,7 @@ What a column takes, beside the value that is plainly of its type:
 """
 
 from collector.mapping.compile import compile_mapping
-from collector.mapping.mapping import FAULTS_MAX, Mapping
+from collector.mapping.faults import FAULTS_MAX
+from collector.mapping.mapping import Mapping
 
 __all__ = ["FAULTS_MAX", "Mapping", "compile_mapping"]

@@ -7,15 +7,18 @@ text.
 
 import base64
 import binascii
-import json
 import math
 import re
 from collections.abc import Callable
+from datetime import datetime, tzinfo
 from decimal import Decimal, InvalidOperation
 from typing import Any, Final
 
 from collector.mapping.misfit import MisfitError, bad, shown, too_large
-from collector.mapping.times import days_of, microseconds_of
+from collector.mapping.moments import DAYS, time_column
+from collector.mapping.numbers import BLANKS, NUMBER
+from collector.mapping.times import iso_of
+from collector.mapping.written import microseconds, variant, written
 from collector.tables import Column, DeltaType
 
 Coerce = Callable[[Any], Any]
@@ -25,27 +28,18 @@ WHOLE: Final[dict[str, tuple[int, int]]] = {
     "SMALLINT": (-(1 << 15), (1 << 15) - 1),
     "INT": (-(1 << 31), (1 << 31) - 1),
     "BIGINT": (-(1 << 63), (1 << 63) - 1),
-    # Days and microseconds; a date ends where a calendar of four-digit years does.
-    "DATE": (-719_162, 2_932_896),
+    # Days and microseconds.
+    "DATE": DAYS,
     "TIMESTAMP": (-(1 << 63), (1 << 63) - 1),
     "TIMESTAMP_NTZ": (-(1 << 63), (1 << 63) - 1),
 }
-REAL: Final[dict[str, float]] = {"FLOAT": 3.4028234663852886e38, "DOUBLE": 1.7976931348623157e308}
-TIMES: Final[dict[str, tuple[Callable[[str], int | None], str]]] = {
-    "DATE": (days_of, "a date such as 2025-03-03"),
-    "TIMESTAMP": (
-        lambda value: microseconds_of(value, zoned=True),
-        "a time with Z or an offset, such as 2025-03-03T11:06:40Z",
-    ),
-    "TIMESTAMP_NTZ": (
-        lambda value: microseconds_of(value, zoned=False),
-        "a time without an offset, such as 2025-03-03T11:06:40",
-    ),
+# What rounds to the largest FLOAT is one: it prints as 3.4028235e38, which is more.
+REAL: Final[dict[str, float]] = {
+    "FLOAT": math.nextafter(2.0**128 - 2.0**103, 0),
+    "DOUBLE": 1.7976931348623157e308,
 }
 TEXTS: Final = frozenset({"STRING", "VARCHAR"})
 
-_BLANKS: Final = " \t\r\n"
-_NUMBER: Final = re.compile(r"[+-]?(?:[0-9]++(?:\.[0-9]*+)?|\.[0-9]++)(?:[eE][+-]?[0-9]++)?")
 _SHORT_WHOLE: Final = re.compile(r"[+-]?[0-9]{1,18}")
 _WORDS: Final = {"true": True, "false": False, "1": True, "0": False}
 _URL_SAFE: Final = bytes.maketrans(b"-_", b"+/")
@@ -53,11 +47,17 @@ _URL_SAFE: Final = bytes.maketrans(b"-_", b"+/")
 _DIGITS_MAX: Final = 19
 
 
-def coercion(delta: DeltaType) -> Coerce:
-    """The function for a type. It is never given None: that is no value, whatever the type."""
+TIMES: Final = frozenset({"DATE", "TIMESTAMP", "TIMESTAMP_NTZ"})
+
+
+def coercion(delta: DeltaType, zone: tzinfo | None = None) -> Coerce:
+    """The function for a type. It is never given None: that is no value, whatever the type.
+
+    `zone` is that of times without an offset.
+    """
     name = delta.name
     if name in TIMES:
-        return timed(name)
+        return time_column(name, whole(name), zone)
     if name in WHOLE:
         return whole(name)
     if name in REAL:
@@ -65,11 +65,11 @@ def coercion(delta: DeltaType) -> Coerce:
     if name in TEXTS:
         return text(delta.length)
     if name == "STRUCT":
-        return struct(delta.fields)
+        return struct(delta.fields, zone)
     if name == "ARRAY" and delta.element is not None:
-        return array(coercion(delta.element))
+        return array(coercion(delta.element, zone))
     if name == "MAP" and delta.key is not None and delta.element is not None:
-        return mapped(coercion(delta.key), coercion(delta.element))
+        return mapped(coercion(delta.key, zone), coercion(delta.element, zone))
     return {"BOOLEAN": boolean, "BINARY": binary, "VARIANT": variant}[name]
 
 
@@ -78,6 +78,8 @@ def whole(name: str) -> Coerce:
     low, high = WHOLE[name]
 
     def coerce(value: Any) -> int:
+        if name == "BIGINT" and isinstance(value, datetime):
+            value = microseconds(value)
         number = value if type(value) is int else _whole(value, name)
         if low <= number <= high:
             return number
@@ -98,7 +100,7 @@ def real(name: str) -> Coerce:
                 number = float(value)
             except OverflowError:
                 raise too_large(value, name) from None
-        elif isinstance(value, str) and _NUMBER.fullmatch(value.strip(_BLANKS)):
+        elif isinstance(value, str) and NUMBER.fullmatch(value.strip(BLANKS)):
             number = float(value)
         else:
             raise bad(value, "a number")
@@ -109,32 +111,18 @@ def real(name: str) -> Coerce:
     return coerce
 
 
-def timed(name: str) -> Coerce:
-    """A date or a time as ISO 8601 text, or as the number that Delta keeps for it."""
-    parse, wanted = TIMES[name]
-    number = whole(name)
-
-    def coerce(value: Any) -> int:
-        if not isinstance(value, str):
-            return int(number(value))
-        result = parse(value.strip(_BLANKS))
-        if result is None:
-            raise bad(value, wanted)
-        return result
-
-    return coerce
-
-
 def text(length: int | None) -> Coerce:
     """Text, or a number as it prints."""
 
     def coerce(value: Any) -> str:
         if isinstance(value, str):
             result = value
+        elif isinstance(value, datetime):
+            result = iso_of(microseconds(value))
         elif isinstance(value, bool) or not isinstance(value, int | float | Decimal):
             raise bad(value, "text or a number")
         else:
-            result = _printed(value)
+            result = written(value)
         if length is not None and len(result) > length:
             raise MisfitError("bad_value", f"text of {len(result)} characters is over {length}")
         return result
@@ -147,10 +135,10 @@ def boolean(value: Any) -> bool:
     if isinstance(value, bool):
         return value
     if isinstance(value, str):
-        found = _WORDS.get(value.strip(_BLANKS).lower())
+        found = _WORDS.get(value.strip(BLANKS).lower())
         if found is not None:
             return found
-    elif isinstance(value, int | float) and value in (0, 1):
+    elif isinstance(value, int | float | Decimal) and value in (0, 1):
         return value == 1
     raise bad(value, "true, false, 0 or 1")
 
@@ -160,7 +148,7 @@ def binary(value: Any) -> bytes:
     if isinstance(value, bytes):
         return value
     if isinstance(value, str) and value.isascii():
-        encoded = value.strip(_BLANKS).encode().translate(_URL_SAFE)
+        encoded = value.strip(BLANKS).encode().translate(_URL_SAFE)
         padding = b"" if encoded.endswith(b"=") else b"=" * (-len(encoded) % 4)
         try:
             return base64.b64decode(encoded + padding, validate=True)
@@ -169,17 +157,9 @@ def binary(value: Any) -> bytes:
     raise bad(value, "base64 text")
 
 
-def variant(value: Any) -> str:
-    """Any value, as compact JSON text."""
-    try:
-        return _ENCODER.encode(value)
-    except (ValueError, TypeError, RecursionError):
-        raise MisfitError("bad_value", f"{shown(value)} can't be written as JSON") from None
-
-
-def struct(fields: tuple[Column, ...]) -> Coerce:
+def struct(fields: tuple[Column, ...], zone: tzinfo | None) -> Coerce:
     """An object with the members of a STRUCT; keys without a member are ignored."""
-    members = [(one.name, one.nullable, coercion(one.delta)) for one in fields]
+    members = [(one.name, one.nullable, coercion(one.delta, zone)) for one in fields]
 
     def coerce(value: Any) -> dict[str, Any]:
         if not isinstance(value, dict):
@@ -196,12 +176,23 @@ def struct(fields: tuple[Column, ...]) -> Coerce:
     return coerce
 
 
-def array(element: Coerce) -> Coerce:
-    """A list of values of one type; protobuf's lists hold no NULL."""
+def array(element: Coerce, *, lenient: bool = False) -> Coerce:
+    """A list of values of one type; protobuf's lists hold no NULL.
+
+    With `lenient`, members without a value and those that don't fit are left out.
+    """
+
+    def fits(one: Any) -> Any:
+        try:
+            return None if one is None else element(one)
+        except MisfitError:
+            return None
 
     def coerce(value: Any) -> list[Any]:
         if not isinstance(value, list):
             raise bad(value, "a list")
+        if lenient:
+            return [found for one in value if (found := fits(one)) is not None]
         return [_inside(f"[{index}]", element, one) for index, one in enumerate(value)]
 
     return coerce
@@ -216,7 +207,10 @@ def mapped(key: Coerce, element: Coerce) -> Coerce:
         result = {}
         for name, one in value.items():
             step = f"[{shown(name)}]"
-            result[_inside(step, key, name)] = _inside(step, element, one)
+            found = _inside(step, key, name)
+            if found in result:
+                raise bad(name, "a key of its own: another is the same").inside(step)
+            result[found] = _inside(step, element, one)
         return result
 
     return coerce
@@ -231,18 +225,21 @@ def _inside(step: str, coerce: Coerce, value: Any) -> Any:
     if value is None:
         raise MisfitError("bad_value", "null can't stand in a list or a map").inside(step)
     try:
-        return coerce(value)
+        result = coerce(value)
     except MisfitError as misfit:
         raise misfit.inside(step) from None
+    if result is None:
+        raise bad(value, "a value: it is NULL, which can't stand in a list or a map").inside(step)
+    return result
 
 
 def _whole(value: Any, name: str) -> int:
     """The whole number that a value is, by way of its digits and never of a float's."""
     if isinstance(value, str):
-        stripped = value.strip(_BLANKS)
+        stripped = value.strip(BLANKS)
         if _SHORT_WHOLE.fullmatch(stripped):
             return int(stripped)
-        if not _NUMBER.fullmatch(stripped):
+        if not NUMBER.fullmatch(stripped):
             raise bad(value, "a whole number")
         try:
             number = Decimal(stripped)
@@ -266,22 +263,3 @@ def _whole_decimal(value: Any, number: Decimal, name: str) -> int:
     if result != number:
         raise bad(value, "a whole number")
     return result
-
-
-def _printed(value: float | Decimal) -> str:
-    if isinstance(value, int) and value.bit_length() > 14_000:
-        raise MisfitError("out_of_range", f"{shown(value)} is too long for text")
-    if isinstance(value, int) or math.isfinite(value):
-        return str(value)
-    raise bad(value, "a finite number")
-
-
-def _json_number(value: Any) -> float:
-    if isinstance(value, Decimal):
-        return float(value)
-    raise TypeError
-
-
-_ENCODER: Final = json.JSONEncoder(
-    ensure_ascii=False, allow_nan=False, separators=(",", ":"), default=_json_number
-)

@@ -5,44 +5,26 @@ then its records by the fast way; if that does not give them all, the slow way l
 by itself and says what is wrong with those that don't fit.
 """
 
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Container, Sequence
 from typing import Any, Final
 
+from collector.formats import Bad
 from collector.formats.json import SHORT_MAX
 from collector.mapping.coerce import missing
+from collector.mapping.elements import Elements
 from collector.mapping.fast import OBJECT, Refused, Values, is_doubtful
-from collector.mapping.misfit import MisfitError, shown
-from collector.mapping.plan import Plan
-from collector.mapping.sources import follow
-from collector.model import DecodeError, Fault, Message
+from collector.mapping.faults import Faults
+from collector.mapping.misfit import MisfitError, bad
+from collector.mapping.plan import Feed, OfTopic, Plan
+from collector.mapping.sources import Context, Frame
+from collector.model import Arrival, DecodeError, Fault, Message
 
-FAULTS_MAX: Final = 100
-"""Faults that one message gives; the last stands for the rest of them.
-
-Each becomes a dead letter with the whole payload, so that a list of many bad records in one message
-could otherwise fill the spool.
-"""
 TOPICS_MAX: Final = 10_000
 TOPIC_SIZE_MAX: Final = 1_024
 """What a topic gives is kept for so many topics, and for none that is longer."""
 
+_EMPTY: Final[dict[str, Any]] = {}
 _NO_FAULTS: Final[tuple[Fault, ...]] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class _Given:
-    """What a topic gives, by column: values, and why others can't be used.
-
-    `one` reads a plain payload of this topic, and `late` is then all there is to add; it is None
-    where that would not do.
-    """
-
-    captures: dict[str, str]
-    values: dict[str, Any]
-    misfits: dict[str, tuple[str, str]]
-    late: tuple[tuple[str, Any], ...]
-    one: Callable[[bytes], Values] | None
 
 
 class Mapping:
@@ -53,10 +35,20 @@ class Mapping:
         self.schema = plan.schema
         self.wants_seq = bool(plan.seq_columns)
         self.unknown_keys = 0
+        self.decoder = plan.decoder
+        self.drops_retained = plan.drops_retained
         self._plan = plan
+        self._elements = Elements(
+            plan.walk, is_whole=plan.is_whole, takes_scalars=plan.takes_scalars
+        )
+        self._required = frozenset(feed.column for feed in plan.feeds if not feed.nullable)
         self._fast = plan.fast
         self._new = plan.schema.message
-        self._given: dict[str, _Given] = {}
+        self._given: dict[str, OfTopic] = {}
+        # Unpacked once: the loop over them is what a message costs by the slow way.
+        self._feeds = [
+            (feed.column, feed.get or _nothing, feed.convert, feed) for feed in plan.feeds
+        ]
 
     def __repr__(self) -> str:
         way = "fast" if self._fast else "slow"
@@ -87,7 +79,8 @@ class Mapping:
             try:
                 row, unknown, _ = given.one(payload)
             except Refused:
-                return self._look_closer(payload, given, given.values, next_seq, records)
+                context = Context(message, offer_captures, topic, received_us)
+                return self._look_closer(context, given, given.values, next_seq, records)
             if not unknown or not is_doubtful(payload):
                 for name, value in given.late:
                     if row.get(name) is None:
@@ -96,12 +89,11 @@ class Mapping:
                     self.unknown_keys += len(unknown)
                 records.append(self._new(**row).SerializeToString())
                 return _NO_FAULTS
-        extra = given.values
-        if self._plan.known:
-            extra = extra | {name: known(message, received_us) for name, known in self._plan.known}
+        extra = self._extra(given, message, received_us)
         rows = None if self._fast is None or given.misfits else self._fast.read(payload)
-        if rows is None:
-            return self._look_closer(payload, given, extra, next_seq, records)
+        if rows is None or not self._is_inside(rows, received_us):
+            context = Context(message, offer_captures, topic, received_us)
+            return self._look_closer(context, given, extra, next_seq, records)
         for row, unknown, _ in rows:
             if unknown:
                 self.unknown_keys += len(unknown)
@@ -110,57 +102,142 @@ class Mapping:
             records.append(self._new(**row).SerializeToString())
         return _NO_FAULTS
 
+    def replay(
+        self,
+        message: Message,
+        offer_captures: dict[str, str],
+        topic: str,
+        received_us: int,
+        next_seq: Callable[[], int],
+        records: list[bytes],
+        wanted: Container[int] | None,
+    ) -> Sequence[Fault]:
+        """Do as `encode` for a dead letter that is replayed: its records at some positions, or all.
+
+        A message that comes late changes nothing that a format remembers.
+        """
+        if not message.payload:
+            return _NO_FAULTS
+        given = self._remember(topic, offer_captures)
+        extra = self._extra(given, message, received_us)
+        context = Context(message, offer_captures, topic, received_us, is_replay=True)
+        return self._look_closer(context, given, extra, next_seq, records, wanted)
+
+    def _is_inside(self, rows: Sequence[Values], received_us: int) -> bool:
+        """Whether no time of the records makes a dead letter of one."""
+        window = self._plan.window
+        if window is None:
+            return True
+        mark = window.outside
+        try:
+            for row, _, _ in rows:
+                window.check(row, received_us, self._required)
+        except MisfitError:
+            window.outside = mark
+            return False
+        return True
+
+    @property
+    def outside_window(self) -> int:
+        """How many times lay outside of the station's `time_window` since the last `forget`."""
+        return self._plan.window.outside if self._plan.window else 0
+
+    def trust_clock(self) -> None:
+        """Judge times against their arrival whatever this box's own clock says."""
+        if self._plan.window:
+            self._plan.window.is_trusted = lambda: True
+
+    def forget(self) -> None:
+        """Begin counting anew."""
+        self.unknown_keys = 0
+        if self._plan.window:
+            self._plan.window.outside = 0
+
+    def _extra(self, given: OfTopic, message: Message, received_us: int) -> dict[str, Any]:
+        if not self._plan.known:
+            return given.values
+        known = {name: known(message, received_us) for name, known in self._plan.known}
+        return given.values | known
+
     def _look_closer(
         self,
-        payload: bytes,
-        given: _Given,
+        context: Context,
+        given: OfTopic,
         extra: dict[str, Any],
         next_seq: Callable[[], int],
         records: list[bytes],
+        wanted: Container[int] | None = None,
     ) -> Sequence[Fault]:
         """Judge each record by itself: those that fit are appended, the others explained."""
+        message = context.message
+        arrival = Arrival(
+            context.topic, context.received_us, message.dup, not message.qos, context.is_replay
+        )
+        faults = Faults()
         try:
-            found = self._plan.decode(payload)
-            positions = _positions(found, whole=self._plan.positional)
+            frames = self._elements.of(context, self._plan.decoder.decode(message.payload, arrival))
+            for position, frame in frames:
+                if wanted is not None and (position or 0) not in wanted:
+                    continue
+                try:
+                    row = self._row(frame, given, extra, context.received_us)
+                except MisfitError as misfit:
+                    faults.add(Fault(misfit.kind, str(misfit), misfit.column, position))
+                    continue
+                if row is not None:
+                    self._complete(row, extra, next_seq)
+                    records.append(self._new(**row).SerializeToString())
         except DecodeError as error:
             return (Fault("undecodable", str(error)),)
-        faults: list[Fault] = []
-        more = 0
-        for position, record in positions:
-            try:
-                row = self._row(record, given, extra)
-            except MisfitError as misfit:
-                if len(faults) < FAULTS_MAX:
-                    faults.append(Fault(misfit.kind, str(misfit), misfit.column, position))
-                else:
-                    more += 1
-            else:
-                self._complete(row, extra, next_seq)
-                records.append(self._new(**row).SerializeToString())
-        if more:
-            last = faults[-1]
-            reason = f"{last.reason} (this stands for {more} more records of the message as well)"
-            faults[-1] = replace(last, reason=reason)
-        return faults
+        return faults.bounded()
 
-    def _row(self, record: Any, given: _Given, extra: dict[str, Any]) -> dict[str, Any]:
-        if not isinstance(record, dict) and not self._plan.positional:
-            raise MisfitError("undecodable", f"{shown(record)} is not an object")
+    def _row(
+        self, frame: Frame | Bad, given: OfTopic, extra: dict[str, Any], received_us: int
+    ) -> dict[str, Any] | None:
+        """The values of a record; None when it is not wanted."""
+        plan = self._plan
+        if isinstance(frame, Bad):
+            raise MisfitError(frame.kind, frame.reason)
+        if plan.holds is not None and not plan.holds(frame):
+            return None
+        if plan.wants_keys and not isinstance(frame.element, dict | list | None):
+            raise bad(frame.element, "an object: columns have paths inside it")
         row: dict[str, Any] = {}
-        for feed in self._plan.feeds:
-            value = None if feed.path is None else follow(feed.path, record)
-            try:
+        column = ""
+        try:
+            for column, get, convert, feed in self._feeds:
+                value = get(frame)
                 if value is not None:
-                    row[feed.column] = feed.coerce(value)
-                elif feed.column in given.misfits:
-                    raise MisfitError(*given.misfits[feed.column])  # noqa: TRY301
-                elif not feed.nullable and feed.column not in extra:
-                    raise missing()
-            except MisfitError as misfit:
-                raise misfit.of(feed.column) from None
-        if isinstance(record, dict) and self._plan.used_keys is not None:
-            self.unknown_keys += len(record.keys() - self._plan.used_keys)
+                    value = convert(value)
+                if value is None:
+                    value = _otherwise(feed, given, extra)
+                if value is not None:
+                    row[column] = value
+        except MisfitError as misfit:
+            raise misfit.of(column) from None
+        if plan.used_keys is not None:
+            element = frame.element if isinstance(frame.element, dict) else _EMPTY
+            self._take_rest(element, plan.used_keys, row)
+        if plan.window is not None:
+            plan.window.check(row, received_us, self._required)
         return row
+
+    def _take_rest(
+        self, element: dict[str, Any], used_keys: frozenset[str], row: dict[str, Any]
+    ) -> None:
+        """Keep or count the keys that no column takes."""
+        plan = self._plan
+        unknown = element.keys() - used_keys
+        if plan.rest is None:
+            self.unknown_keys += len(unknown)
+        elif unknown:
+            others = {key: value for key, value in element.items() if key in unknown}
+            try:
+                row[plan.rest.column] = plan.rest.convert(others)
+            except MisfitError as misfit:
+                raise misfit.of(plan.rest.column) from None
+        elif not plan.rest.nullable:
+            raise missing().of(plan.rest.column)
 
     def _complete(
         self, row: dict[str, Any], extra: dict[str, Any], next_seq: Callable[[], int]
@@ -172,7 +249,7 @@ class Mapping:
         if self.wants_seq:
             row.update(dict.fromkeys(self._plan.seq_columns, next_seq()))
 
-    def _remember(self, topic: str, captures: dict[str, str]) -> _Given:
+    def _remember(self, topic: str, captures: dict[str, str]) -> OfTopic:
         """Read what the topic itself gives, once for all its messages."""
         values: dict[str, Any] = {}
         misfits: dict[str, tuple[str, str]] = {}
@@ -182,14 +259,16 @@ class Mapping:
             value = feed.given(captures, topic)
             try:
                 if value is not None:
-                    values[feed.column] = feed.coerce(value)
+                    value = feed.convert(value)
+                if value is not None or (value := feed.default) is not None:
+                    values[feed.column] = value
                 elif not feed.nullable:
                     raise missing()
             except MisfitError as misfit:
                 misfits[feed.column] = (misfit.kind, str(misfit))
-        simple = not (misfits or self._plan.known or self.wants_seq)
+        simple = not (misfits or self._plan.known or self.wants_seq or self._plan.window)
         one = self._fast.one if self._fast and simple else None
-        given = _Given(captures, values, misfits, tuple(values.items()), one)
+        given = OfTopic(captures, values, misfits, tuple(values.items()), one)
         if len(self._given) >= TOPICS_MAX:
             self._given.clear()
         if len(topic) <= TOPIC_SIZE_MAX:
@@ -197,10 +276,16 @@ class Mapping:
         return given
 
 
-def _positions(found: Any, *, whole: bool) -> Iterable[tuple[int | None, Any]]:
-    """The records of a payload, with their places when there may be several."""
-    if isinstance(found, dict) or (whole and isinstance(found, list)):
-        return ((None, found),)
-    if isinstance(found, list):
-        return enumerate(found)
-    raise DecodeError(f"the payload is {shown(found)}: neither an object nor a list of objects")
+def _nothing(_: Frame) -> None:
+    return None
+
+
+def _otherwise(feed: Feed, given: OfTopic, extra: dict[str, Any]) -> Any:
+    """What stands for NULL; raises MisfitError where nothing may."""
+    if feed.default is not None:
+        return feed.default
+    if feed.column in given.misfits:
+        raise MisfitError(*given.misfits[feed.column])
+    if not feed.nullable and feed.column not in extra:
+        raise missing()
+    return None

@@ -2,43 +2,79 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
-from collector.formats import Decode
-from collector.mapping.coerce import Coerce
-from collector.mapping.fast import FastJson
-from collector.mapping.sources import Known
+from collector.formats import Decoder
+from collector.mapping.conditions import Holds
+from collector.mapping.fast import FastJson, Values
+from collector.mapping.known import Known
+from collector.mapping.sources import Get, Walk
+from collector.mapping.steps import Step
+from collector.mapping.window import Window
 from collector.tables import Schema
 
-Given = Callable[[dict[str, str], str], str | None]
+Given = Callable[[dict[str, str], str], Any]
 """What the captures and the topic give for a column."""
 
 
 @dataclass(frozen=True, slots=True)
 class Feed:
-    """A column and what feeds it: a path into the record, else what its topic gives, or both."""
+    """A column and what feeds it: a source in the message, else what its topic gives, or both.
+
+    `path` is the source where it is a plain path, `is_stepped` whether there are steps on its value
+    beside the type; `default` stands for NULL.
+    """
 
     column: str
     nullable: bool
-    coerce: Coerce
-    path: tuple[str, ...] | None = None
+    convert: Step
+    get: Get | None = None
     given: Given | None = None
+    default: Any = None
+    path: tuple[str, ...] | None = None
+    is_stepped: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Plan:
     """A station's mapping, compiled.
 
-    `known` and `seq_columns` are fed by the message itself and by its record's number. `used_keys`
-    are the top-level keys that a column takes, or None when a column takes all. With `positional` a
-    payload that is a list is one record, because a path counts its members.
+    `known` and `seq_columns` are fed by the message itself and by its record's number. `walk` gives
+    the elements of `each`, `holds` says which of them are wanted. `used_keys` are the keys of an
+    element that a column takes, or None when a column takes all; `rest` is the column for the
+    others. With `is_whole` a payload that is a list is one record, because a path counts its
+    members; with `takes_scalars` a record need be neither object nor list. With `wants_keys` an
+    element of `each` that has none is a misfit.
     """
 
     station: str
     schema: Schema
-    decode: Decode
+    decoder: Decoder
     fast: FastJson | None
     feeds: tuple[Feed, ...]
     known: tuple[tuple[str, Known], ...]
     seq_columns: tuple[str, ...]
+    walk: Walk | None
+    holds: Holds | None
     used_keys: frozenset[str] | None
-    positional: bool
+    rest: Feed | None
+    window: Window | None
+    is_whole: bool
+    takes_scalars: bool
+    wants_keys: bool
+    drops_retained: bool
+
+
+@dataclass(frozen=True, slots=True)
+class OfTopic:
+    """What a topic gives, by column: values, and why others can't be used.
+
+    `one` reads a plain payload of this topic, and `late` is then all there is to add; it is None
+    where that would not do.
+    """
+
+    captures: dict[str, str]
+    values: dict[str, Any]
+    misfits: dict[str, tuple[str, str]]
+    late: tuple[tuple[str, Any], ...]
+    one: Callable[[bytes], Values] | None

@@ -5,31 +5,31 @@ topic fits is found in `trie.py`.
 """
 
 import hashlib
-import re
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from typing import Final
+
+from collector.router.captures import Pattern, parse_pattern
 
 IDENTIFIER_MAX: Final = (1 << 28) - 1
 """MQTT 5 encodes a subscription identifier in four bytes of seven bits, and 0 is not allowed."""
 
 _FILTER_BYTES_MAX: Final = 65_535
-_CAPTURE: Final = re.compile(r"[a-z_][a-z0-9_]*")
 
 
 @dataclass(frozen=True, slots=True)
 class Filter:
     """A topic filter: as written, as subscribed (`wire`), and the number that names it.
 
-    `levels` are those of the topics that it fits, without the group of a shared subscription;
-    `captures` gives each captured level its name.
+    `levels` are those of the topics that are subscribed, without the group of a shared
+    subscription; `pattern` says which of these topics are meant, and what their levels are called.
     """
 
     text: str
     wire: str
     identifier: int
     levels: tuple[str, ...]
-    captures: tuple[tuple[str, int], ...]
+    pattern: Pattern
 
     @property
     def shared(self) -> bool:
@@ -50,9 +50,9 @@ def parse_filter(text: str) -> Filter:
     group, topic = _split_share(text)
     if not topic:
         raise ValueError("a topic filter must not be empty")
-    levels, captures = _read_levels(text, topic)
-    wire = group + "/".join(levels)
-    return Filter(text, wire, _hash(wire), levels, captures)
+    pattern = parse_pattern(text, topic)
+    wire = group + "/".join(pattern.wire)
+    return Filter(text, wire, _hash(wire), pattern.wire, pattern)
 
 
 def _split_share(text: str) -> tuple[str, str]:
@@ -64,37 +64,6 @@ def _split_share(text: str) -> tuple[str, str]:
     if not group or not slash or not topic or set(group) & set("+#{}"):
         raise ValueError(f"{text!r} is no shared subscription: write $share/GROUP/filter")
     return f"$share/{group}/", topic
-
-
-def _read_levels(text: str, topic: str) -> tuple[tuple[str, ...], tuple[tuple[str, int], ...]]:
-    """The levels with `+` for each capture, and the captures with their places."""
-    levels = topic.split("/")
-    captures: dict[str, int] = {}
-    for index, level in enumerate(levels):
-        if level == "#" and index + 1 < len(levels):
-            raise ValueError(f"{text!r}: # must be the last level")
-        if level in ("+", "#"):
-            continue
-        if "+" in level or "#" in level:
-            raise ValueError(f"{text!r}: + and # must be whole levels, not a part of {level!r}")
-        if "{" in level or "}" in level:
-            name = _capture_name(text, level)
-            if name in captures:
-                raise ValueError(f"{text!r} captures {{{name}}} twice")
-            captures[name] = index
-            levels[index] = "+"
-    return tuple(levels), tuple(captures.items())
-
-
-def _capture_name(text: str, level: str) -> str:
-    if not _CAPTURE.fullmatch(level.removeprefix("{").removesuffix("}")) or (
-        not level.startswith("{") or not level.endswith("}")
-    ):
-        raise ValueError(
-            f"{text!r}: {level!r} is no capture: write a whole level like {{device}}, "
-            "in lower case letters, digits and underscores"
-        )
-    return level[1:-1]
 
 
 def identify(filters: Iterable[Filter]) -> tuple[Filter, ...]:

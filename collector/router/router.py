@@ -1,6 +1,6 @@
 """The router: which stations get a copy of a message, and which filters to subscribe."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -39,8 +39,18 @@ class Resolution:
 class Router:
     """Resolves topics to stations; see the package for its promise."""
 
-    def __init__(self, stations: Sequence[tuple[str, Sequence[str]]]) -> None:
+    def __init__(
+        self,
+        stations: Sequence[tuple[str, Sequence[str]]],
+        excepts: Mapping[str, Sequence[str]] | None = None,
+    ) -> None:
+        """Take the name and the filters of each station, and by name the topics it won't have."""
         parsed = [[parse_filter(text) for text in texts] for _, texts in stations]
+        self._excepts = {
+            station: tuple(parse_filter(text).pattern for text in excepts[name])
+            for station, (name, _) in enumerate(stations)
+            if excepts and name in excepts
+        }
         self.filters = identify(one for filters in parsed for one in filters)
         self._identifiers = {one.wire: one.identifier for one in self.filters}
         self._trie = Trie()
@@ -107,34 +117,30 @@ class Router:
             wanted, copies = plain | set(identifiers), len(plain)
         else:
             wanted, copies = shared | plain, len(plain) if identifiers else 1
-        stations: dict[int, list[Use]] = {}
         taking: set[int] = set()
+        captures: dict[int, dict[str, str]] = {}
         for use in uses:
-            stations.setdefault(use.station, []).append(use)
+            read = use.filter.pattern.read(topic)
+            if read is None:
+                continue
+            # A message's captures depend on its topic alone, not on the copy that happened to
+            # come: of all the station's filters that fit, the one listed first counts.
+            captures[use.station] = read | captures.get(use.station, {})
             if self._identifiers[use.filter.wire] in wanted:
                 taking.add(use.station)
         offers = tuple(
-            Offer(station, _captures(topic, theirs))
-            for station, theirs in sorted(stations.items())
-            if station in taking
+            Offer(station, captures[station])
+            for station in sorted(taking)
+            if not self._is_excepted(station, topic)
         )
         return Resolution(topic, offers, copies)
+
+    def _is_excepted(self, station: int, topic: str) -> bool:
+        patterns = self._excepts.get(station, ())
+        return any(pattern.read(topic) is not None for pattern in patterns)
 
     def _is_covered(self, one: Filter) -> bool:
         return any(
             use.filter.wire != one.wire and not use.filter.shared
             for use in self._trie.covering(one.levels)
         )
-
-
-def _captures(topic: str, uses: Iterable[Use]) -> dict[str, str]:
-    """The names of all the station's filters that fit; the one listed first counts.
-
-    So a message's captures depend on its topic alone, not on the copy that happened to come.
-    """
-    levels = topic.split("/")
-    captures: dict[str, str] = {}
-    for use in uses:
-        for name, index in use.filter.captures:
-            captures.setdefault(name, levels[index])
-    return captures

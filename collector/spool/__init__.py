@@ -21,8 +21,10 @@ One connection writes, behind one lock, and is the only one that checkpoints: SQ
 can lose a WAL reset when two connections do. Readers are read-only and brief.
 """
 
+from collector.spool.group import Group
+from collector.spool.kept_rows import RETAINED_MAX
+from collector.spool.limits import Age, Limits
 from collector.spool.reader import SpoolReader
-from collector.spool.rows import RETAINED_MAX
-from collector.spool.spool import Group, Spool
+from collector.spool.spool import Spool
 
-__all__ = ["RETAINED_MAX", "Group", "Spool", "SpoolReader"]
+__all__ = ["RETAINED_MAX", "Age", "Group", "Limits", "Spool", "SpoolReader"]

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from google.protobuf import descriptor_pb2, descriptor_pool, message_factory
+from google.protobuf.message import DecodeError
 
 _FIELD = descriptor_pb2.FieldDescriptorProto
 
@@ -49,6 +50,14 @@ def unpack(blob: bytes, first_seq: int) -> tuple[list[bytes], Sequence[int]]:
         raise ValueError(f"not a batch: {error}") from error
     records = list(batch.records)
     return records, list(batch.seqs) or range(first_seq, first_seq + len(records))
+
+
+def names(blob: bytes, seq: int) -> bool:
+    """Say whether a number stands in these bytes: never in those of one run, nor in no batch."""
+    try:
+        return seq in _Batch.FromString(blob).seqs
+    except DecodeError:
+        return False
 
 
 def checksum(blob: bytes) -> int:

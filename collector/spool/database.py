@@ -10,60 +10,19 @@ from pathlib import Path
 from typing import Final
 from urllib.parse import quote
 
-from collector.errors import SpoolError, SpoolFullError
+from collector.errors import SpoolDamagedError, SpoolError, SpoolFullError
+from collector.spool.ballast import Ballast
+from collector.spool.tables import MIGRATIONS, TABLES, VERSION
 
-VERSION: Final = 1
 APPLICATION_ID: Final = 0x5A425553
-
-_TABLES: Final = """
--- AUTOINCREMENT: an id is never given twice, so that a late acknowledgment can't meet a stranger.
-CREATE TABLE batches (
-    id INTEGER PRIMARY KEY AUTOINCREMENT,
-    table_id INTEGER NOT NULL,
-    station_id INTEGER NOT NULL,
-    schema_id INTEGER NOT NULL,
-    first_seq INTEGER NOT NULL,
-    records INTEGER NOT NULL,
-    received_us INTEGER NOT NULL,
-    suspect INTEGER NOT NULL DEFAULT 0,
-    checksum INTEGER NOT NULL,
-    blob BLOB NOT NULL
-);
-CREATE INDEX batches_by_table ON batches (table_id, id);
-CREATE INDEX suspects ON batches (table_id) WHERE suspect = 1;
-CREATE TABLE names (id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE);
-CREATE TABLE schemas (
-    id INTEGER PRIMARY KEY,
-    fingerprint BLOB NOT NULL UNIQUE,
-    stored BLOB NOT NULL
-);
--- A payload stands once, however many stations or records of it failed.
-CREATE TABLE payloads (id INTEGER PRIMARY KEY AUTOINCREMENT, body BLOB NOT NULL);
-CREATE TABLE dead_letters (
-    id INTEGER PRIMARY KEY AUTOINCREMENT,
-    received_us INTEGER NOT NULL,
-    station TEXT NOT NULL,
-    table_name TEXT NOT NULL,
-    topic TEXT NOT NULL,
-    kind TEXT NOT NULL,
-    reason TEXT NOT NULL,
-    field TEXT NOT NULL,
-    position INTEGER,
-    seq INTEGER,
-    fingerprint BLOB NOT NULL,
-    payload_id INTEGER NOT NULL
-);
-CREATE TABLE counters (
-    scope TEXT NOT NULL,
-    name TEXT NOT NULL,
-    value INTEGER NOT NULL,
-    PRIMARY KEY (scope, name)
-) WITHOUT ROWID;
--- What the broker granted, so that a later configuration knows what to unsubscribe (decision 7).
-CREATE TABLE granted (filter TEXT PRIMARY KEY, number INTEGER NOT NULL) WITHOUT ROWID;
--- The last retained copy of a topic, for brokers that send it again (decision 7).
-CREATE TABLE retained (id INTEGER PRIMARY KEY, topic BLOB NOT NULL UNIQUE, hash BLOB NOT NULL);
-"""
+WAL_MAX_BYTES: Final = 16 * 1024 * 1024
+"""A larger WAL is held by a reader: it is cut to this by the first checkpoint that can be whole."""
+BUSY_MS: Final = 5_000
+# What SQLite says of damage: SQLITE_CORRUPT, as it is and extended (_VTAB, _SEQUENCE, _INDEX), no
+# database at all, and IOERR_READ and _CORRUPTFS, by which a worn card tells of a page that is gone.
+_DAMAGE: Final = frozenset(
+    {sqlite3.SQLITE_CORRUPT, 267, 523, 779, sqlite3.SQLITE_NOTADB, 266, 8458}
+)
 
 
 def open_writer(path: Path) -> sqlite3.Connection:
@@ -124,7 +83,7 @@ def disk_error(error: OSError, path: Path) -> SpoolError:
 
 def _settle(connection: sqlite3.Connection, path: Path) -> None:
     execute = connection.execute
-    execute("PRAGMA busy_timeout = 5000")
+    execute(f"PRAGMA busy_timeout = {BUSY_MS}")
     # First of all: another program's file is left as it is.
     check_version(connection, path)
     # Takes effect in a file without tables only, and has to come before the WAL.
@@ -132,12 +91,16 @@ def _settle(connection: sqlite3.Connection, path: Path) -> None:
     execute("PRAGMA journal_mode = WAL")
     # A PUBACK says "on the disk": NORMAL lost 3,376 of 104,480 commits in twelve power cuts.
     execute("PRAGMA synchronous = FULL")
-    execute("PRAGMA journal_size_limit = 16777216")
+    execute(f"PRAGMA journal_size_limit = {WAL_MAX_BYTES}")
+    # Debian's SQLite fills what is deleted with zeros: a delete wrote three times as much.
+    execute("PRAGMA secure_delete = FAST")
     execute("PRAGMA trusted_schema = OFF")
     execute("PRAGMA temp_store = MEMORY")
-    if execute("PRAGMA user_version").fetchone()[0] == 0:
+    version = execute("PRAGMA user_version").fetchone()[0]
+    if version < VERSION:
+        steps = [TABLES] if version == 0 else [MIGRATIONS[at] for at in range(version, VERSION)]
         connection.executescript(
-            f"BEGIN IMMEDIATE; {_TABLES} PRAGMA application_id = {APPLICATION_ID};"
+            f"BEGIN IMMEDIATE; {''.join(steps)} PRAGMA application_id = {APPLICATION_ID};"
             f" PRAGMA user_version = {VERSION}; COMMIT;"
         )
     busy, _, _ = execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
@@ -161,15 +124,53 @@ def open_reader(path: Path) -> sqlite3.Connection:
         raise SpoolError(
             f"{path}: there is no spool", "It is made by `collector run` when it first starts."
         )
-    uri = f"file:{quote(str(path))}?mode=ro"
     try:
-        connection = sqlite3.connect(
-            uri, uri=True, isolation_level=None, check_same_thread=False, timeout=5
-        )
+        return _checked(path)
+    except SpoolFullError:
+        # The disk has not the few pages that a reader of a WAL needs, and no daemon has made them.
+        Ballast(path).give_up()
+        return _checked(path)
+
+
+def _checked(path: Path) -> sqlite3.Connection:
+    try:
+        connection = open_plain(path)
         check_version(connection, path)
     except sqlite3.Error as error:
         raise translated(error, path) from error
     return connection
+
+
+def open_plain(path: Path) -> sqlite3.Connection:
+    """Open any SQLite file read-only, without a look into it.
+
+    Raises:
+        sqlite3.Error: it can't be opened; so is an empty one, whose WAL SQLite would delete.
+    """
+    if is_hollow(path):
+        raise sqlite3.DatabaseError("the file is empty")
+    # Of a copy on a medium that can't be written: without a WAL there is nothing to share.
+    is_still = not os.access(path.parent, os.W_OK) and not wal_bytes(path)
+    uri = f"file:{quote(str(path))}?mode=ro" + ("&immutable=1" if is_still else "")
+    return sqlite3.connect(uri, uri=True, isolation_level=None, check_same_thread=False, timeout=5)
+
+
+def wal_of(path: Path) -> Path:
+    """Return the WAL that a database file has, or would have."""
+    return path.with_name(path.name + "-wal")
+
+
+def wal_bytes(path: Path) -> int:
+    """Return the size of a file's WAL; 0 where there is none."""
+    try:
+        return wal_of(path).stat().st_size
+    except FileNotFoundError:
+        return 0
+
+
+def is_hollow(path: Path) -> bool:
+    """Say whether there is no database in a file, or no file."""
+    return not path.exists() or (path.is_file() and path.stat().st_size == 0)
 
 
 def check_version(connection: sqlite3.Connection, path: Path) -> None:
@@ -196,12 +197,19 @@ def translated(error: sqlite3.Error, path: Path) -> SpoolError:
     if code in (sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR_SHMSIZE):
         return SpoolFullError(f"{path}: the disk is full")
     if code == sqlite3.SQLITE_NOTADB:
-        return SpoolError(
+        return SpoolDamagedError(
             f"{path}: this file is not a spool",
             "Give spool.path another file, or move this one away.",
         )
+    if is_damage(error):
+        return SpoolDamagedError(f"{path}: the file is damaged: {error}")
     name = getattr(error, "sqlite_errorname", type(error).__name__)
     return SpoolError(f"{path}: {error} ({name})")
+
+
+def is_damage(error: sqlite3.Error) -> bool:
+    """Say whether an error means that the file is damaged, and not its disk full or busy."""
+    return getattr(error, "sqlite_errorcode", None) in _DAMAGE
 
 
 def sync_folder(folder: Path) -> None:

@@ -1,5 +1,6 @@
 """One daemon to a spool: a file lock that the kernel gives back on any death."""
 
+import contextlib
 import fcntl
 import os
 import time
@@ -27,8 +28,9 @@ class SpoolLock:
         except BlockingIOError:
             os.close(descriptor)
             return False
-        os.ftruncate(descriptor, 0)
-        os.pwrite(descriptor, f"{os.getpid()}\n".encode(), 0)
+        with contextlib.suppress(OSError):  # On a full disk nobody can be told who holds it.
+            os.ftruncate(descriptor, 0)
+            os.pwrite(descriptor, f"{os.getpid()}\n".encode(), 0)
         self._descriptor = descriptor
         return True
 

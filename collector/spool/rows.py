@@ -4,33 +4,35 @@ Scopes of counters: "" for the gateway, `station:NAME`, `table:NAME`. Per table 
 `spooled_bytes` say what is there, so that nobody has to count rows.
 """
 
+import json
 import sqlite3
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Final
 
-from collector.model import Batch, DeadLetter, NewBatch
+from collector.model import Batch, DeadLetter, Fault, NewBatch
 from collector.spool import blob as batch_blob
-
-DEAD_MAX_COUNT: Final = 100_000
-DEAD_MAX_BYTES: Final = 64 * 1024 * 1024
-RETAINED_MAX: Final = 10_000
+from collector.spool.damage.rows import DamageRows
+from collector.spool.dead_rows import DeadRows
+from collector.spool.kept_rows import KeptRows
+from collector.spool.limits import Limits
 
 _INSERT: Final = (
     "INSERT INTO batches (table_id, station_id, schema_id, first_seq, records, received_us,"
     " suspect, checksum, blob) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)"
 )
-_BURY: Final = (
-    "INSERT INTO dead_letters (received_us, station, table_name, topic, kind, reason, field,"
-    " position, seq, fingerprint, payload_id) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
-)
+_SUMS: Final = "table_id, station_id, sum(records), sum(length(blob))"
+_THESE: Final = "FROM batches WHERE id IN (SELECT value FROM json_each(?))"
 
 
 class Rows:
     """Statements on one connection; the caller holds the lock and the transaction."""
 
-    def __init__(self, connection: sqlite3.Connection) -> None:
+    def __init__(self, connection: sqlite3.Connection, limits: Limits) -> None:
         self._connection = connection
+        self._dead = DeadRows(connection, limits)
+        self.damage = DamageRows(connection)
+        self.kept = KeptRows(connection)
         self._names: dict[str, int] = {}
         self._names_by_id: dict[int, str] = {}
         self._schemas: dict[bytes, int] = {}
@@ -72,20 +74,28 @@ class Rows:
         assert identity is not None  # noqa: S101 - our own invariant: an INSERT gives an id.
         return identity
 
-    def delete(self, acknowledged: Sequence[int]) -> None:
-        """Delete acknowledged batches and count their records as delivered."""
+    def delete(self, batches: Iterable[int], counted: str = "delivered", reason: str = "") -> int:
+        """Delete batches and count their records; returns how many records that were.
+
+        With a `reason` they are counted by station as well.
+        """
         counts: Counter[tuple[str, str]] = Counter()
-        for identity in acknowledged:
-            deleted = self._connection.execute(
-                "DELETE FROM batches WHERE id = ? RETURNING table_id, records, length(blob)",
-                (identity,),
-            ).fetchall()
-            for table_id, records, size in deleted:
-                scope = "table:" + self._name_of(table_id)
-                counts[scope, "delivered"] += records
-                counts[scope, "spooled"] -= records
-                counts[scope, "spooled_bytes"] -= size
+        total = 0
+        listed = (json.dumps(list(batches)),)
+        # Two statements for all: behind each it may wait for the interpreter, the lock in hand.
+        execute = self._connection.execute
+        sums = execute(f"SELECT {_SUMS} {_THESE} GROUP BY 1, 2", listed)
+        for table_id, station_id, records, size in sums.fetchall():
+            total += records
+            scope = "table:" + self._name_of(table_id)
+            counts[scope, counted] += records
+            counts[scope, "spooled"] -= records
+            counts[scope, "spooled_bytes"] -= size
+            if reason:
+                counts["station:" + self._name_of(station_id), f"{counted}:{reason}"] += records
+        execute(f"DELETE {_THESE}", listed)
         self.count(counts)
+        return total
 
     def cut(self, identity: int, count: int, counted: str) -> None:
         """Take the first `count` records out of a batch and count them."""
@@ -121,62 +131,53 @@ class Rows:
         self.cut(identity, 1, counted="")
         return self.insert(suspect, suspect=True, counted="")
 
-    def replace(self, batch: Batch, fingerprint: bytes, records: list[bytes]) -> None:
-        """Give a batch other bytes and another schema."""
-        body = batch_blob.pack(records, batch.seqs)
-        self._connection.execute(
-            "UPDATE batches SET schema_id = ?, checksum = ?, blob = ? WHERE id = ?",
-            (self._schema(fingerprint), batch_blob.checksum(body), body, batch.id),
+    def replace(self, batch: Batch, fingerprint: bytes, records: Mapping[int, bytes]) -> bool:
+        """Give a batch other bytes, by their numbers, and another schema.
+
+        Numbers that are left out are counted as buried. False when the batch is gone: it may have
+        been dropped since it was read.
+        """
+        if not records:
+            return self.delete([batch.id], "buried") > 0
+        seqs = list(records)
+        body = batch_blob.pack(list(records.values()), seqs)
+        done = self._connection.execute(
+            "UPDATE batches SET schema_id = ?, first_seq = ?, records = ?, checksum = ?, blob = ?"
+            " WHERE id = ?",
+            (
+                self._schema(fingerprint),
+                seqs[0],
+                len(seqs),
+                batch_blob.checksum(body),
+                body,
+                batch.id,
+            ),
         )
-        self.count({("table:" + batch.table, "spooled_bytes"): len(body) - batch.size_bytes})
+        if done.rowcount:
+            scope, buried = "table:" + batch.table, len(batch.records) - len(seqs)
+            self.count({(scope, "spooled_bytes"): len(body) - batch.size_bytes})
+            self.count({(scope, "spooled"): -buried, (scope, "buried"): buried})
+        return done.rowcount > 0
 
     def bury(self, letters: Iterable[DeadLetter]) -> None:
         """Store dead letters; a payload that several share stands once. The oldest make room."""
-        payloads: dict[int, int] = {}
-        counts: Counter[tuple[str, str]] = Counter()
-        for letter in letters:
-            payload_id = payloads.get(id(letter.payload))
-            if payload_id is None:
-                payload_id = self._connection.execute(
-                    "INSERT INTO payloads (body) VALUES (?)", (letter.payload,)
-                ).lastrowid
-                payloads[id(letter.payload)] = payload_id or 0
-                counts["", "dead_bytes"] += len(letter.payload)
-            fault = letter.fault
-            self._connection.execute(
-                _BURY,
-                (letter.received_us, letter.station, letter.table, letter.topic, fault.kind,
-                 fault.reason, fault.field, fault.position, letter.seq, letter.fingerprint,
-                 payload_id),
-            )  # fmt: skip
-            counts["", "dead"] += 1
+        counts = self._dead.insert(letters)
         if counts:
             self.count(counts)
-            self._drop_oldest_dead()
+            self.flush()
+            self.count(self._dead.make_room())
 
-    def _drop_oldest_dead(self) -> None:
-        self.flush()
-        counters = dict(
-            self._connection.execute("SELECT name, value FROM counters WHERE scope = ''").fetchall()
-        )
-        count, size = counters["dead"], counters["dead_bytes"]
-        while count > DEAD_MAX_COUNT or (size > DEAD_MAX_BYTES and count > 1):
-            (payload_id,) = self._connection.execute(
-                "DELETE FROM dead_letters WHERE id = (SELECT min(id) FROM dead_letters)"
-                " RETURNING payload_id"
-            ).fetchall()[0]
-            change = {("", "dead"): -1, ("", "dead_dropped"): 1}
-            count -= 1
-            shared = self._connection.execute(
-                "SELECT 1 FROM dead_letters WHERE payload_id = ? LIMIT 1", (payload_id,)
-            ).fetchone()
-            if shared is None:
-                (freed,) = self._connection.execute(
-                    "DELETE FROM payloads WHERE id = ? RETURNING length(body)", (payload_id,)
-                ).fetchall()[0]
-                change["", "dead_bytes"] = -freed
-                size -= freed
-            self.count(change)
+    def delete_letters(self, letters: Sequence[int], counted: str) -> int:
+        """Delete dead letters and count them; returns how many of them were there."""
+        counts = self._dead.delete(letters)
+        deleted = -counts["", "dead"]
+        counts["", counted] += deleted
+        self.count(counts)
+        return deleted
+
+    def replace_fault(self, letter: int, fault: Fault) -> None:
+        """Give a dead letter the fault that it has by now."""
+        self._dead.replace_fault(letter, fault)
 
     def count(self, counts: Mapping[tuple[str, str], int]) -> None:
         """Add to counters; they are written once, by `flush`."""
@@ -207,31 +208,14 @@ class Rows:
             (value,),
         )
 
-    def grant(self, filters: Iterable[str]) -> None:
-        """Keep granted filters; one that is known keeps its number."""
-        (last,) = self._connection.execute(
-            "SELECT coalesce(max(number), 0) FROM granted"
-        ).fetchone()
-        self._connection.executemany(
-            "INSERT INTO granted (filter, number) VALUES (?, ?) ON CONFLICT (filter) DO NOTHING",
-            [(text, last + at) for at, text in enumerate(filters, 1)],
-        )
-
-    def forget_grant(self, filters: Iterable[str]) -> None:
-        """Drop granted filters."""
-        self._connection.executemany(
-            "DELETE FROM granted WHERE filter = ?", [(text,) for text in filters]
-        )
-
-    def keep_retained(self, hashes: Mapping[bytes, bytes]) -> None:
-        """Keep the hash of the last retained copy of topics, for the last RETAINED_MAX copies."""
-        if not hashes:
-            return
-        self._connection.executemany(
-            "INSERT OR REPLACE INTO retained (topic, hash) VALUES (?, ?)", list(hashes.items())
+    def keep_clock_step(self, first_batch: int, last_batch: int, step_us: int) -> None:
+        """Keep that the clock which stamped these batches was set; forgets those that are gone."""
+        self._connection.execute(
+            "DELETE FROM clock_steps WHERE last_batch < (SELECT min(id) FROM batches)"
         )
         self._connection.execute(
-            "DELETE FROM retained WHERE id <= (SELECT max(id) FROM retained) - ?", (RETAINED_MAX,)
+            "INSERT INTO clock_steps (first_batch, last_batch, step_us) VALUES (?, ?, ?)",
+            (first_batch, last_batch, step_us),
         )
 
     def add_schema(self, fingerprint: bytes, stored: bytes) -> None:

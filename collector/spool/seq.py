@@ -16,7 +16,7 @@ from typing import Final
 from collector.spool.database import sync_folder
 
 BLOCK: Final = 1 << 20
-_RELEASED_US: Final = 1_790_000_000_000_000
+RELEASED_US: Final = 1_790_000_000_000_000
 """A clock before this moment (September 2026) is wrong: it would give numbers again."""
 
 
@@ -68,4 +68,4 @@ def _without_a_mark(now_us: int) -> int:
     Now in microseconds; or, when the clock is older than this program, a random start where no
     clock ever gets.
     """
-    return now_us if now_us >= _RELEASED_US else (1 << 60) + secrets.randbits(58)
+    return now_us if now_us >= RELEASED_US else (1 << 60) + secrets.randbits(58)

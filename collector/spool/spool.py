@@ -1,61 +1,70 @@
 """The writer of the spool: what one commit stores, deletes and counts."""
 
 import shutil
-import sqlite3
-import threading
 import time
-from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Set as AbstractSet
 from contextlib import contextmanager
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
-from collector.errors import SpoolFullError
-from collector.model import Batch, DeadLetter, Fault, NewBatch
-from collector.spool.ballast import Ballast
-from collector.spool.database import disk_error, open_writer, translated
-from collector.spool.reader import Damaged, SpoolReader
+from collector.errors import SpoolDamagedError, SpoolFullError
+from collector.model import Batch, Fault
+from collector.spool.ages import Ages
+from collector.spool.ballast import BALLAST_BYTES
+from collector.spool.damage.batches import DamagedBatches
+from collector.spool.damage.names import Names
+from collector.spool.damage.quarantine import leave_marker, quarantined_bytes, waiting
+from collector.spool.damage.wreck import highest_seq
+from collector.spool.database import WAL_MAX_BYTES, disk_error, wal_bytes
+from collector.spool.drops import Drops
+from collector.spool.group import Group
+from collector.spool.limits import Limits
+from collector.spool.reader import READ_BYTES, Damaged, SpoolReader
 from collector.spool.rows import Rows
 from collector.spool.seq import SeqNumbers
+from collector.spool.steps import BREATH_S
+from collector.spool.taken import Taken
+from collector.spool.writer import open_or_quarantine
 
-_VACUUM_STEP_S: Final = 0.1
-_VACUUM_PAGES: Final = 64
-
-
-@dataclass(slots=True)
-class Group:
-    """What one commit stores. `counts` are added to the counters: (scope, name) → number."""
-
-    batches: list[NewBatch] = field(default_factory=list)
-    dead_letters: list[DeadLetter] = field(default_factory=list)
-    counts: Counter[tuple[str, str]] = field(default_factory=Counter)
-    retained: dict[bytes, bytes] = field(default_factory=dict)
+_VACUUM_S: Final = 0.1
+_DELETES_AT_ONCE: Final = 500
+_SALVAGED_BYTES: Final = 8 * 1024 * 1024
 
 
 class Spool:
     """The only writer of a spool file. Every method may be called from any thread."""
 
-    def __init__(self, path: Path, max_bytes: int, min_free_bytes: int) -> None:
+    def __init__(self, path: Path, limits: Limits) -> None:
         self.path = path
-        self._max_bytes = max_bytes
-        self._min_free_bytes = min_free_bytes
-        self._lock = threading.RLock()
-        self._broken = False
-        self._ballast = Ballast(path)
-        try:
-            self._seqs = self._open()
-        except SpoolFullError:
-            # A full disk must not keep the line from starting: what is there can drain.
-            self._ballast.give_up()
-            self._seqs = self._open()
+        self.limits = limits
+        self._writer = open_or_quarantine(path, limits)
+        self._seqs = self._numbers()
         self.reader = SpoolReader(path)
-        self._ballast.keep()
-        # Acknowledged, not deleted yet: batch id → None, in order of acknowledgment.
-        self._acknowledged: dict[int, None] = {}
-        self._damaged: dict[int, str] = {}
+        self._writer.ballast.keep()
+        self._taken = Taken(self.reader.has_batches)
+        self._drops = Drops(limits, self.reader, self._taken, self.remove, self.check_room)
+        self._ages = Ages(limits, self.reader, self._taken, self.transaction)
+        self._disk_is_full = False
+        self._names = Names(path, self.reader)
+        self._damaged = DamagedBatches(self.reader, self.transaction)
         self.stored: Callable[[Iterable[str]], None] = lambda _tables: None
         self.commits = 0
+
+    def _numbers(self) -> SeqNumbers:
+        try:
+            with self._writer.transaction() as rows:
+                known = rows.next_seq()
+            if known is None:
+                known = highest_seq(waiting(self.path))
+            try:
+                return SeqNumbers(self.path, known)
+            except OSError:
+                self._writer.ballast.give_up()
+                return SeqNumbers(self.path, known)
+        except OSError as error:
+            self._writer.close()
+            raise disk_error(error, self.path) from error
 
     def reserve(self, count: int = 1) -> int:
         """Reserve numbers for records and return the first."""
@@ -66,7 +75,7 @@ class Spool:
 
     def add_schema(self, fingerprint: bytes, stored: bytes) -> None:
         """Keep a schema, so that batches which name it can be decoded by this file alone."""
-        with self._transaction() as rows:
+        with self.transaction() as rows:
             rows.add_schema(fingerprint, stored)
 
     def append(self, group: Group) -> None:
@@ -76,222 +85,247 @@ class Spool:
             SpoolFullError: a limit is reached; nothing was stored.
             SpoolError: the file can't be written; the next commit reopens it first.
         """
+        self._ages.notice_a_step()
         if group.batches or group.dead_letters:
-            self.check_room()
-        with self._transaction() as rows:
+            self._fit(group)
+        with self._noticing_a_full_disk(), self.transaction() as rows:
             for batch in group.batches:
                 rows.insert(batch)
             rows.bury(group.dead_letters)
-            rows.keep_retained(group.retained)
+            rows.kept.keep_retained(group.retained)
+            rows.kept.keep_memories(group.memories)
             rows.count(group.counts)
-            rows.keep_next_seq(self._seqs.next)
+            self.keep_numbers(rows)
         self.stored({batch.table for batch in group.batches})
+
+    def keep_numbers(self, rows: Rows) -> None:
+        """Keep, by the commit that stores records, which number is to be given next."""
+        rows.keep_next_seq(self._seqs.next)
+
+    def _fit(self, group: Group) -> None:
+        """Make room for a group, or drop of it what its stations let go."""
+        if self.limits.drops:
+            used = self.used_bytes()[0]
+            self._drops.fit(group, used, disk_is_full=self._disk_is_full)
+        else:
+            self.check_room()
+
+    @contextmanager
+    def _noticing_a_full_disk(self) -> Iterator[None]:
+        """Remember that the disk had no room, so that the next group is fitted to that."""
+        try:
+            yield
+        except SpoolFullError:
+            self._disk_is_full = True
+            raise
+        self._disk_is_full = False
 
     def check_room(self, reserve_bytes: int = 0) -> None:
         """Raise SpoolFullError when the spool, or the disk, is within `reserve_bytes` of full."""
+        limit, reserve = self.limits.max_bytes, self.limits.min_free_bytes
         used, free_pages = self.used_bytes()
-        if used + reserve_bytes > self._max_bytes:
+        if used + reserve_bytes > limit:
             # A WAL keeps its size when all of it is in the database: that must not mean full.
-            self._empty_wal()
+            self._writer.empty_wal()
             used, free_pages = self.used_bytes()
-        if used + reserve_bytes > self._max_bytes:
-            raise SpoolFullError(
-                f"{self.path}: {used} bytes used of spool.max_bytes {self._max_bytes}"
-            )
+        if used + reserve_bytes > limit:
+            raise SpoolFullError(f"{self.path}: {used} bytes used of spool.max_bytes {limit}")
         disk_free = shutil.disk_usage(self.path.parent).free + free_pages
-        if disk_free - reserve_bytes < self._min_free_bytes:
-            raise SpoolFullError(
-                f"{self.path.parent}: {disk_free} bytes free, spool.min_free_bytes is"
-                f" {self._min_free_bytes}"
-            )
+        if disk_free - reserve_bytes < reserve:
+            kept = quarantined_bytes(self.path)
+            also = f"; quarantine/ there holds {kept} bytes" if kept else ""
+            text = f"{disk_free} bytes free, spool.min_free_bytes is {reserve}{also}"
+            raise SpoolFullError(f"{self.path.parent}: {text}")
+
+    def check_room_to_salvage(self) -> None:
+        """Raise SpoolFullError when a step of a salvage has to wait.
+
+        The damaged file itself may be what fills the disk. So a little of it may be in the spool
+        below the reserve as well: it is sent, deleted, and makes room for more of it. What remains
+        is room for the ballast and a WAL.
+        """
+        try:
+            self.check_room()
+        except SpoolFullError:
+            used, free_pages = self.used_bytes()
+            disk_free = shutil.disk_usage(self.path.parent).free + free_pages
+            if used > _SALVAGED_BYTES or disk_free < BALLAST_BYTES:
+                raise
 
     def used_bytes(self) -> tuple[int, int]:
-        """Return the bytes in use, WAL included, and the bytes of free pages in the file."""
-        with self._lock:
-            if self._broken:
-                self._reopen()
-            with self._distrust():
-                used, free = self._rows.page_bytes()
-        wal = self.path.with_name(self.path.name + "-wal")
-        return used + (wal.stat().st_size if wal.exists() else 0), free
+        """Return the bytes in use, WAL included, and the bytes of free pages in the file.
+
+        Of the WAL as much counts as it has by itself: what a reader makes it keep, such as a backup
+        that was suspended, must not stop the intake while the disk has room.
+        """
+        used, free = self._writer.page_bytes()
+        return used + min(self.wal_bytes(), WAL_MAX_BYTES), free
+
+    def wal_bytes(self) -> int:
+        """Return the size of the WAL."""
+        return wal_bytes(self.path)
 
     def grant(self, filters: Iterable[str]) -> dict[str, int]:
         """Keep the filters that the broker granted; returns all, by number of the first grant."""
-        with self._transaction() as rows:
-            rows.grant(filters)
+        with self.transaction() as rows:
+            rows.kept.grant(filters)
         return self.reader.granted()
 
     def forget_grant(self, filters: Iterable[str]) -> None:
         """Drop filters that were unsubscribed."""
-        with self._transaction() as rows:
-            rows.forget_grant(filters)
+        with self.transaction() as rows:
+            rows.kept.forget_grant(filters)
 
-    def read(self, table: str, after: int, limit: int = 16) -> Sequence[Batch]:
-        """Return the next batches of a table behind the id `after`.
+    def read(
+        self, table: str, after: int, limit: int = 16, max_bytes: int = READ_BYTES
+    ) -> Sequence[Batch]:
+        """Return the next batches of a table behind the id `after`: none when there are no more.
 
-        Fewer than `limit` means that there are no more; up to twice as many may come. Batches that
-        are acknowledged and not yet deleted are left out, damaged ones too: those stay in the file
-        and are named by `damaged`.
+        Up to `limit`, and none behind the one that fills `max_bytes`. Batches that are acknowledged
+        and not yet deleted are left out, damaged ones too: those stay in the file and are named by
+        `damaged`.
         """
-        found: list[Batch] = []
         # Copied before the read: what a commit deletes meanwhile is still known as acknowledged.
-        acknowledged = set(self._acknowledged)
-        while len(found) < limit:
-            rows = 0
-            for batch in self.reader.batches(table, after, limit):
-                rows, after = rows + 1, batch.id
-                if isinstance(batch, Damaged):
-                    self._damaged[batch.id] = f"{table}: {batch.reason}"
-                elif batch.id not in acknowledged:
-                    found.append(batch)
-            if rows < limit:
-                break
+        acknowledged = set(self._taken.acknowledged())
+        while batches := list(self.reader.batches(table, after, limit, max_bytes=max_bytes)):
+            if found := self._sound(batches, table, acknowledged):
+                return found
+            after = batches[-1].id
+        return []
+
+    def pick(self, table: str, batches: Iterable[int], limit: int) -> Sequence[Batch]:
+        """Return the first of these batches that are still to be sent; suspects are left out."""
+        acknowledged = set(self._taken.acknowledged())
+        wanted = [one for one in batches if one not in acknowledged]
+        return self._sound(self.reader.batches(table, 0, limit, wanted), table, acknowledged)
+
+    def _sound(
+        self, batches: Iterable[Batch | Damaged], table: str, acknowledged: AbstractSet[int]
+    ) -> list[Batch]:
+        found: list[Batch] = []
+        for batch in batches:
+            if isinstance(batch, Damaged):
+                self._damaged.note(table, batch)
+            elif batch.id not in acknowledged:
+                found.append(batch)
         return found
+
+    def take(self, batches: Sequence[int]) -> bool:
+        """Mark batches that are about to be sent; False, and no mark, when one is gone."""
+        return self._taken.take(batches)
+
+    def release(self, batches: Iterable[int]) -> None:
+        """Say that batches which were taken are not in flight any more."""
+        self._taken.release(batches)
 
     def acknowledge(self, batches: Iterable[int]) -> None:
         """Note that Zerobus has these batches; the next commit, or tick, deletes them."""
-        self._acknowledged.update(dict.fromkeys(batches))
+        self._taken.acknowledge(batches)
+
+    def remove(self, batches: Iterable[int], counted: str, reason: str = "") -> int:
+        """Delete batches that no drain has taken, and count their records as `counted`.
+
+        Returns the number of records. With a `reason` they are counted by station as well.
+        """
+        with self._taken.removing() as taken, self.transaction() as rows:
+            return rows.delete([one for one in batches if one not in taken], counted, reason)
 
     def cut(self, batch: int, count: int) -> None:
         """Take the first `count` records, which Zerobus has acknowledged, out of a batch."""
-        with self._transaction() as rows:
+        with self.transaction() as rows:
             rows.cut(batch, count, "delivered")
 
     def set_aside(self, batch: int) -> int:
         """Make the first record of a batch a suspect: a batch of its own; returns its id."""
-        with self._transaction() as rows:
+        with self.transaction() as rows:
             return rows.set_aside(batch)
 
     def bury(self, batch: Batch, fault: Fault) -> None:
-        """Make a dead letter of a batch of one."""
-        letter = DeadLetter(
-            fault=fault,
-            topic="",
-            payload=batch.records[0],
-            received_us=batch.received_us,
-            station=batch.station,
-            table=batch.table,
-            seq=batch.seqs[0],
-            fingerprint=batch.fingerprint,
-        )
-        with self._transaction() as rows:
+        """Make a dead letter of the first record of a batch."""
+        with self.transaction() as rows:
             rows.cut(batch.id, 1, "buried")
-            rows.bury([letter])
+            rows.bury([batch.letter(0, fault)])
 
-    def encode_anew(self, batch: Batch, fingerprint: bytes, records: list[bytes]) -> None:
-        """Give a batch other bytes and another schema, under the same id and numbers."""
-        with self._transaction() as rows:
-            rows.replace(batch, fingerprint, records)
+    def encode_anew(
+        self, batch: Batch, fingerprint: bytes, records: Sequence[bytes | Fault]
+    ) -> None:
+        """Give a batch other bytes and another schema, under the same id and numbers.
+
+        `records` has, for each of its records, the bytes, or the fault that makes it a dead letter.
+        """
+        letters = [
+            batch.letter(place, one) for place, one in enumerate(records) if isinstance(one, Fault)
+        ]
+        kept = {
+            seq: one
+            for seq, one in zip(batch.seqs, records, strict=True)
+            if not isinstance(one, Fault)
+        }
+        with self.transaction() as rows:
+            if rows.replace(batch, fingerprint, kept):
+                rows.bury(letters)
 
     def tick(self) -> None:
-        """Delete what is acknowledged when no other commit did, and give pages back if needed."""
+        """What a second brings, beside commits: deletes, expiry, a summary of drops, free pages.
+
+        Raises:
+            SpoolDamagedError: some statement found the file damaged; it is marked for the next
+                start, which saves what is intact.
+        """
+        if damage := self.reader.damage or self._writer.damage:
+            leave_marker(self.path, damage)
+            raise SpoolDamagedError(damage, "The next start saves what is intact.")
         self._delete()
+        self._names.keep()
+        self._ages.expire()
+        self._tell_of_drops()
         disk_free = shutil.disk_usage(self.path.parent).free
-        if disk_free < 2 * self._min_free_bytes:
-            self._give_pages_back()
+        if disk_free < 2 * self.limits.min_free_bytes:
+            self.give_pages_back()
         else:
-            self._ballast.keep()
+            self._writer.ballast.keep()
+        self._damaged.take_out()
+
+    def _tell_of_drops(self, *, at_once: bool = False) -> None:
+        if summary := self._drops.summary(at_once=at_once):
+            with self.transaction() as rows:
+                rows.bury(summary.dead_letters)
+                rows.count(summary.counts)
+            self._drops.told(summary)
+
+    def give_pages_back(self) -> int:
+        """Take free pages off the file, for at most 100 ms; returns how many bytes are left."""
+        return self._writer.give_pages_back(_VACUUM_S)
 
     @property
     def damaged(self) -> dict[int, str]:
         """Batches that were found damaged since the start: id → table and reason."""
-        return dict(self._damaged)
+        return dict(self._damaged.found)
 
     def close(self) -> None:
         """Commit the deletes that wait and close the file."""
-        with self._lock:
-            try:
-                self._delete()
-            finally:
-                self.reader.close()
-                self._connection.close()
+        try:
+            self._delete()
+            self._tell_of_drops(at_once=True)
+        finally:
+            self.reader.close()
+            self._writer.close()
+
+    @contextmanager
+    def transaction(self) -> Iterator[Rows]:
+        """One commit, which also deletes some of what was acknowledged before it began."""
+        with self._writer.transaction() as rows:
+            acknowledged = self._taken.acknowledged()[:_DELETES_AT_ONCE]
+            yield rows
+            if acknowledged:
+                rows.delete(acknowledged)
+        self.commits += 1
+        self._taken.deleted(acknowledged)
 
     def _delete(self) -> None:
-        if self._acknowledged:
-            with self._transaction():
+        """Delete what is acknowledged by now, in commits so short that the intake can wait."""
+        for at in range(0, len(self._taken.acknowledged()), _DELETES_AT_ONCE):
+            if at:
+                time.sleep(BREATH_S)
+            with self.transaction():
                 pass
-
-    @contextmanager
-    def _transaction(self) -> Iterator[Rows]:
-        """One commit, which also deletes what was acknowledged before it began.
-
-        A disk without room is answered by giving up the ballast once. After any other failure
-        the connection is not trusted again: the next transaction opens the file anew.
-        """
-        with self._lock:
-            if self._broken:
-                self._reopen()
-            acknowledged = list(self._acknowledged)
-            try:
-                self._connection.execute("BEGIN IMMEDIATE")
-                yield self._rows
-                self._rows.delete(acknowledged)
-                self._rows.flush()
-                self._connection.execute("COMMIT")
-            except BaseException as error:
-                self._roll_back(error)
-                if isinstance(error, sqlite3.Error):
-                    failure = translated(error, self.path)
-                    if isinstance(failure, SpoolFullError):
-                        self._ballast.give_up()
-                    raise failure from error
-                raise
-            self.commits += 1
-            for batch in acknowledged:
-                self._acknowledged.pop(batch, None)
-
-    def _roll_back(self, error: BaseException) -> None:
-        self._rows.forget()
-        try:
-            if self._connection.in_transaction:
-                self._connection.execute("ROLLBACK")
-        except sqlite3.Error:
-            self._broken = True
-        if isinstance(error, sqlite3.Error):
-            code = getattr(error, "sqlite_errorcode", None)
-            self._broken = self._broken or code != sqlite3.SQLITE_FULL
-
-    def _open(self) -> SeqNumbers:
-        """Open the file, and the numbers that go with it."""
-        self._connection = open_writer(self.path)
-        try:
-            self._rows = Rows(self._connection)
-            return SeqNumbers(self.path, self._rows.next_seq())
-        except OSError as error:
-            self._connection.close()
-            raise disk_error(error, self.path) from error
-
-    def _reopen(self) -> None:
-        self._connection.close()
-        try:
-            self._connection = open_writer(self.path)
-        except SpoolFullError:
-            self._ballast.give_up()
-            raise
-        self._rows = Rows(self._connection)
-        self._broken = False
-
-    @contextmanager
-    def _distrust(self) -> Iterator[None]:
-        """Translate an error of a statement outside a transaction; the file is opened anew."""
-        try:
-            yield
-        except sqlite3.Error as error:
-            self._broken = True
-            raise translated(error, self.path) from error
-
-    def _empty_wal(self) -> None:
-        with self._lock, self._distrust():
-            self._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
-
-    def _give_pages_back(self) -> None:
-        """Take free pages off the file, which shrinks when the WAL is in the database."""
-        deadline = time.monotonic() + _VACUUM_STEP_S
-        with self._lock:
-            if not self.used_bytes()[1]:
-                return
-            while time.monotonic() < deadline and self.used_bytes()[1]:
-                with self._distrust():
-                    # `execute` would step once, which gives one page back, by a sync of its own.
-                    self._connection.executescript(f"PRAGMA incremental_vacuum({_VACUUM_PAGES})")
-            self._empty_wal()

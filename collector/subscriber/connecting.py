@@ -1,8 +1,9 @@
 """A client as the configuration wants it: transport, TLS, login, session."""
 
 import ssl
-from typing import Any
+from typing import Any, Literal
 
+from paho.mqtt.client import Client
 from paho.mqtt.enums import MQTTProtocolVersion
 from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
@@ -18,25 +19,31 @@ def make_client(
 
     The session is to outlive connections: clean start off, a long expiry, a stable client id.
     """
-    websockets = options.scheme in ("ws", "wss")
     client = BulkClient(
-        options.client_id,
-        protocol,
-        "websockets" if websockets else "tcp",
-        options.message_max_bytes,
+        options.client_id, protocol, transport_of(options), options.message_max_bytes
     )
-    if options.username is not None:
-        password = options.password
-        client.username_pw_set(options.username, password.get_secret_value() if password else None)
-    if tls is not None:
-        client.tls_set_context(tls)
-    if websockets:
-        client.ws_set_options(path=options.path)
+    set_up(client, options, tls)
     session: dict[str, Any] = {}
     if protocol == MQTTProtocolVersion.MQTTv5:
         session = {"clean_start": False, "properties": _connect_properties(options)}
     client.connect_async(options.host, options.port, int(options.keepalive), **session)
     return client
+
+
+def transport_of(options: Mqtt) -> Literal["tcp", "websockets"]:
+    """Return paho's word for what carries MQTT."""
+    return "websockets" if options.scheme in ("ws", "wss") else "tcp"
+
+
+def set_up(client: Client, options: Mqtt, tls: ssl.SSLContext | None) -> None:
+    """Give a client its login, TLS and the path of a websocket."""
+    if options.username is not None:
+        password = options.password
+        client.username_pw_set(options.username, password.get_secret_value() if password else None)
+    if tls is not None:
+        client.tls_set_context(tls)
+    if transport_of(options) == "websockets":
+        client.ws_set_options(path=options.path)
 
 
 def make_tls(options: Mqtt) -> ssl.SSLContext:

@@ -117,6 +117,11 @@ class Subscriber:
         if packet_ids and epoch == self.epoch and self._client.socket() is not None:
             self._client.acknowledge(packet_ids)
 
+    def publish(self, topic: str, payload: bytes) -> None:
+        """Send a message of QoS 0, as well as may be: nothing waits for it, nobody is told."""
+        if self.state.connected and self._client.socket() is not None:
+            self._client.publish(topic, payload)
+
     def keep_alive(self) -> None:
         """Do once a second what a quiet connection needs; also while the line is paused."""
         now = time.monotonic()

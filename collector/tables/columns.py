@@ -28,9 +28,10 @@ _FIELD, _NESTED, _ENUM, _RANGE, _EXTENSION, _ONEOF = 2, 3, 4, 5, 6, 8
 
 @dataclass(frozen=True, slots=True)
 class Comments:
-    """What a descriptor does not say itself: the Delta type and the line of an element."""
+    """What a descriptor does not say itself of an element: Delta type, line, and words."""
 
     delta: Mapping[Place, str] = field(default_factory=dict)
+    words: Mapping[Place, str] = field(default_factory=dict)
     lines: Mapping[Place, int] = field(default_factory=dict)
 
 
@@ -114,7 +115,8 @@ class _Reader:
         delta = self._type(one, path)
         nullable = one.label != Field.LABEL_REQUIRED
         line = self._comments.lines.get(path, 0)
-        return Column(one.name, delta, nullable, one.number, line)
+        words = self._comments.words.get(path, "")
+        return Column(one.name, delta, nullable, one.number, line, words)
 
     def _type(self, one: Field, path: Place) -> DeltaType:
         default = self._default(one, path)

@@ -19,6 +19,7 @@ from google.protobuf.descriptor_pb2 import FileDescriptorProto, FileDescriptorSe
 from collector.errors import CollectorError, Problem
 
 TIMEOUT_S: Final = 120.0
+ONE_MESSAGE: Final = "Zerobus is sent this one message only"
 
 # The name must be one that nobody imports: each file is to be compiled without the others.
 _NAME: Final = "zerobus-collector-schema"
@@ -41,14 +42,17 @@ class Compiled:
     problems: list[Problem] = field(default_factory=list)
 
 
-def compile_files(texts: Mapping[Path, str]) -> Compiled:
-    """Compile each text; a file that has a problem has no descriptor."""
+def compile_files(texts: Mapping[Path, str], no_import: str = ONE_MESSAGE) -> Compiled:
+    """Compile each text; a file that has a problem has no descriptor.
+
+    `no_import` says why a file must not import another.
+    """
     paths = list(texts)
     with TemporaryDirectory(prefix="collector-") as folder:
         work = Path(folder)
         for number, text in enumerate(texts.values()):
             (work / f"{_NAME}{number}.proto").write_text(text, "utf-8", newline="")
-        problems = _problems(_run(work, len(paths)), paths)
+        problems = _problems(_run(work, len(paths)), paths, no_import)
         compiled = Compiled(problems=problems)
         for number, path in enumerate(paths):
             output = work / f"{number}.out"
@@ -76,13 +80,13 @@ def _run(work: Path, count: int) -> str:
     return said
 
 
-def _problems(said: str, paths: list[Path]) -> list[Problem]:
+def _problems(said: str, paths: list[Path], no_import: str) -> list[Problem]:
     """The first thing that was said about each line: the rest follows from it."""
     problems: dict[tuple[Path, int], Problem] = {}
     for match in map(_FAULT.match, said.splitlines()):
         if match:
             path, line, text = paths[int(match[1])], int(match[2] or 1), match[3]
             if text.startswith("Import "):
-                text = "holds an import: Zerobus is sent this one message only"
+                text = f"holds an import: {no_import}"
             problems.setdefault((path, line), Problem(path, line, text))
     return list(problems.values())

@@ -41,7 +41,8 @@ class Schema:
     `descriptor` is what the service is sent, `file_descriptor` what its SDK takes, `message` the
     class that encodes a record. `stored` is all that `from_stored` needs to give the same schema
     back without the compiler; two schemas are equal when their `stored` is. `fingerprint` stands
-    for the descriptor and the Delta types.
+    for the descriptor and the Delta types. `comment` is what the file says of the message; it is
+    not stored, and neither are the comments of the columns.
     """
 
     stored: bytes
@@ -50,6 +51,7 @@ class Schema:
     fingerprint: bytes = field(compare=False)
     columns: tuple[Column, ...] = field(compare=False)
     message: type[Message] = field(compare=False)
+    comment: str = field(default="", compare=False)
 
     def __repr__(self) -> str:
         name = self.message.DESCRIPTOR.full_name
@@ -167,6 +169,7 @@ def _schema(
         fingerprint=digest.digest(),
         columns=reading.columns,
         message=_message_class(plain),
+        comment=comments.words.get((), ""),
     )
 
 
@@ -194,7 +197,7 @@ def _message_class(plain: FileDescriptorProto) -> type[Message]:
 
 def _comments(file: FileDescriptorProto) -> Comments:
     lines = {place[2:]: line for place, line in _lines(file).items() if place[:2] == (_MESSAGE, 0)}
-    return Comments(_stated(file), lines)
+    return Comments(_stated(file), _words(file), lines)
 
 
 def _lines(file: FileDescriptorProto) -> dict[Place, int]:
@@ -210,6 +213,22 @@ def _stated(file: FileDescriptorProto) -> dict[Place, str]:
         for location in file.source_code_info.location
         if _is_field(location.path) and (match := _DELTA.search(location.trailing_comments))
     }
+
+
+def _words(file: FileDescriptorProto) -> dict[Place, str]:
+    """The comments above and behind the fields, and above the message, without Delta types."""
+    words: dict[Place, str] = {}
+    for location in file.source_code_info.location:
+        path = tuple(location.path)
+        texts = [location.leading_comments]
+        if _is_field(path):
+            texts.append(_DELTA.sub("", location.trailing_comments))
+        elif path != (_MESSAGE, 0):
+            continue
+        # A comment of several lines is one text that was wrapped.
+        if text := " ".join(" ".join(texts).split()):
+            words[path[2:]] = text
+    return words
 
 
 def _is_field(path: Sequence[int]) -> bool:

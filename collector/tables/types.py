@@ -37,13 +37,17 @@ class DeltaType:
 
 @dataclass(frozen=True, slots=True)
 class Column:
-    """A column of a table or a member of a STRUCT; `line` is 0 when there is no file."""
+    """A column of a table or a member of a STRUCT; `line` is 0 when there is no file.
+
+    An ARRAY or MAP is always nullable here: protobuf can't require one.
+    """
 
     name: str
     delta: DeltaType
     nullable: bool
     number: int
     line: int = field(default=0, compare=False)
+    comment: str = field(default="", compare=False)
 
 
 # Every scalar that the service takes, with the Delta types it may hold; the first is the default.
@@ -57,7 +61,7 @@ SCALARS: Final[dict[int, tuple[str, ...]]] = {
     Field.TYPE_BYTES: ("BINARY",),
 }
 KEYS: Final = frozenset({"INT", "SMALLINT", "TINYINT", "BIGINT", "STRING", "VARCHAR", "BOOLEAN"})
-_SYNONYMS: Final = {
+SYNONYMS: Final = {
     "INTEGER": "INT",
     "SHORT": "SMALLINT",
     "BYTE": "TINYINT",
@@ -79,7 +83,7 @@ def parse_delta(text: str) -> DeltaType:
     if match := _MAP.fullmatch(words):
         return DeltaType("MAP", key=parse_delta(match[1]), element=parse_delta(match[2]))
     match = _SIMPLE.fullmatch(words)
-    name = _SYNONYMS.get(match[1], match[1]) if match else ""
+    name = SYNONYMS.get(match[1], match[1]) if match else ""
     if match is None or not any(name in names for names in SCALARS.values()):
         raise ValueError(f"{text.strip()} is no type that Zerobus takes")
     if (name == "VARCHAR") != (match[2] is not None):

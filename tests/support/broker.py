@@ -51,6 +51,8 @@ class Broker:
         self.process = None
 
     def start(self):
+        if self.process is not None:
+            return self
         self.process = subprocess.Popen(
             ["mosquitto", "-c", self.config], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
         )

@@ -4,8 +4,8 @@ import json
 from contextlib import contextmanager
 
 from collector.config import load
-from collector.daemon.line import plan
-from collector.spool import Spool
+from collector.plan import plan
+from collector.spool import Limits, Spool
 from support.line import ROOT
 
 STATIONS = {"station_one": {"topic": "sensors/+/+", "table": "main.iot.station_one"}}
@@ -36,8 +36,7 @@ def make_plan(folder, stations=None, **sections):
 @contextmanager
 def open_spool(plan_):
     """Open the spool of a plan, with its schemas."""
-    limits = plan_.config.spool
-    spool = Spool(limits.path, limits.max_bytes, limits.min_free_bytes)
+    spool = Spool(plan_.config.spool.path, Limits.of(plan_.config))
     try:
         for schema in plan_.schemas.values():
             spool.add_schema(schema.fingerprint, schema.stored)

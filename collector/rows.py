@@ -5,7 +5,7 @@ TIMESTAMP and DATE are ISO 8601, BINARY is base64, and a column without a value 
 
 import base64
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
@@ -61,3 +61,23 @@ def _scalar(value: Any, name: str) -> Any:
     except OverflowError:
         return value  # A year that Python's calendar does not reach.
     return value
+
+
+class Rows:
+    """Decodes records by the schemas of a spool file, each compiled once."""
+
+    def __init__(self, stored_schema: Callable[[bytes], bytes]) -> None:
+        self._stored_schema = stored_schema
+        self._schemas: dict[bytes, Schema] = {}
+
+    def schema(self, fingerprint: bytes) -> Schema:
+        """Return a schema; raises ValueError when what is stored of it can't be read."""
+        known = self._schemas.get(fingerprint)
+        if known is None:
+            known = Schema.from_stored(self._stored_schema(fingerprint))
+            self._schemas[fingerprint] = known
+        return known
+
+    def row(self, fingerprint: bytes, record: bytes) -> dict[str, Any]:
+        """Decode a record; raises ValueError when it is none of its schema."""
+        return row_of(self.schema(fingerprint), record)

@@ -1,0 +1,40 @@
+"""The names in `stations.yaml`, read at once and without a judgement: for shell completion.
+
+Imports no pydantic. What can't be read is left out.
+"""
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from collector.config.document import read
+from collector.config.environment import expand, read_dotenv, spool_file
+
+
+@dataclass(frozen=True, slots=True)
+class Outline:
+    """What stations and tables a configuration names, and where its spool is."""
+
+    stations: tuple[str, ...]
+    tables: tuple[str, ...]
+    spool: Path
+
+
+def outline(path: Path) -> Outline:
+    """Return the names of a configuration; none when there is none."""
+    folder = path.absolute().parent
+    variables = {**read_dotenv(folder / ".env")[0], **os.environ}
+    values = _mapping(read(path, lambda text: expand(text, variables)).values)
+    stations = _mapping(values.get("stations"))
+    tables = [_mapping(one).get("table") for one in stations.values()]
+    spool = _mapping(values.get("spool")).get("path") or spool_file(variables)
+    return Outline(
+        stations=tuple(stations),
+        tables=tuple(dict.fromkeys(name for name in tables if isinstance(name, str))),
+        spool=folder / os.path.expanduser(str(spool)),  # noqa: PTH111 - a Path's own raises.
+    )
+
+
+def _mapping(value: Any) -> dict[str, Any]:
+    return value if isinstance(value, dict) else {}

@@ -1,0 +1,82 @@
+"""A configuration whose tables, filters and mappings are compiled.
+
+All that can be said of it before anything is opened: `collector check` stops here.
+"""
+
+from collections.abc import Mapping as Dict
+from dataclasses import dataclass
+from pathlib import Path
+
+from collector.config import Config, Station
+from collector.errors import ConfigError, Problem
+from collector.mapping import Mapping, compile_mapping
+from collector.router import Router, parse_filter
+from collector.tables import Schema, load_schemas
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """A configuration whose tables, filters and mappings are compiled."""
+
+    config: Config
+    router: Router
+    mappings: tuple[Mapping, ...]
+
+    @property
+    def schemas(self) -> Dict[str, Schema]:
+        """The schema of each configured table."""
+        stations = zip(self.config.stations, self.mappings, strict=True)
+        return {station.table: mapping.schema for station, mapping in stations}
+
+
+def plan(config: Config) -> Plan:
+    """Compile tables, filters and mappings.
+
+    Raises:
+        ConfigError: with all that is wrong, each with its file and line.
+    """
+    problems: list[Problem] = []
+    schemas: Dict[Path, Schema] = {}
+    try:
+        schemas = load_schemas(station.schema_dir for station in config.stations)
+    except ConfigError as error:
+        problems += error.problems
+    mappings: list[Mapping] = []
+    for station in config.stations:
+        try:
+            mapping = _compile(config, station, schemas)
+        except ConfigError as error:
+            problems += error.problems
+        else:
+            mappings += [mapping] if mapping is not None else []
+    if problems:
+        raise ConfigError(problems)
+    router = Router(
+        [(station.name, station.topics) for station in config.stations],
+        {station.name: station.excepts for station in config.stations},
+    )
+    return Plan(config, router, tuple(mappings))
+
+
+def _compile(config: Config, station: Station, schemas: Dict[Path, Schema]) -> Mapping | None:
+    """Compile a station; None when its schema could not be read, which is said elsewhere."""
+    captures: list[set[str]] = []
+    problems: list[Problem] = []
+    for word, texts in (("topic", station.topics), ("except", station.excepts)):
+        for text in texts:
+            try:
+                names = parse_filter(text).pattern.names
+            except ValueError as error:
+                line = station.lines.get(word, station.line)
+                key = f"stations.{station.name}.{word}"
+                problems.append(Problem(config.path, line, str(error), key))
+            else:
+                captures += [set(names)] if word == "topic" else []
+    if problems:
+        raise ConfigError(problems)
+    schema = schemas.get(station.schema_dir)
+    if schema is None:
+        return None
+    # What only some of its filters capture, a station can't count on.
+    common = sorted(set.intersection(*captures))
+    return compile_mapping(station, schema, common, config.gateway, file=config.path)

@@ -1,0 +1,27 @@
+"""What one commit stores, as the intake hands it over."""
+
+from collections import Counter
+from dataclasses import dataclass, field
+
+from collector.model import DeadLetter, NewBatch
+
+
+@dataclass(slots=True)
+class Group:
+    """What one commit stores.
+
+    `counts` are added to the counters: (scope, name) → number. `memories` are what formats keep:
+    (station, name) → value.
+    """
+
+    batches: list[NewBatch] = field(default_factory=list)
+    dead_letters: list[DeadLetter] = field(default_factory=list)
+    counts: Counter[tuple[str, str]] = field(default_factory=Counter)
+    retained: dict[bytes, bytes] = field(default_factory=dict)
+    memories: dict[tuple[str, str], bytes] = field(default_factory=dict)
+
+    @property
+    def size_bytes(self) -> int:
+        """About what it will take in the file."""
+        records = sum(sum(map(len, batch.records)) for batch in self.batches)
+        return records + sum(len(letter.payload) for letter in self.dead_letters)
