@@ -90,7 +90,8 @@ def health(snapshot: dict[str, Any]) -> tuple[str, list[str]]:
         failing.append(f"the daemon has not reported for {age:.0f} s")
     broker = snapshot["broker"]
     offline = [] if broker["connected"] else [f"broker: {broker['last_error'] or 'connecting'}"]
-    degraded = [
+    degraded = _configuration(snapshot.get("configuration", {}))
+    degraded += [
         f"filter {text} is refused by the broker: {reason}"
         for text, reason in broker["refused_filters"].items()
     ]
@@ -111,6 +112,14 @@ def health(snapshot: dict[str, Any]) -> tuple[str, list[str]]:
         reasons.append("this box's clock is not synchronised: times of arrival may be wrong")
     name = "failing" if failing else "offline" if offline else "degraded" if degraded else "ok"
     return name, reasons
+
+
+def _configuration(configuration: dict[str, Any]) -> list[str]:
+    """Say what keeps the file from being used: the next start would end with it."""
+    if not (error := configuration.get("error")):
+        return []
+    at = time.strftime("%F %T", time.localtime(configuration["failed_us"] / 1e6))
+    return [f"the configuration was not reloaded at {at}: {' '.join(error.split())}"]
 
 
 def _damage(spool: dict[str, Any]) -> list[str]:
@@ -184,7 +193,8 @@ def line(snapshot: dict[str, Any]) -> str:
     ages = [table["oldest_us"] for table in tables if table["oldest_us"]]
     oldest = f", oldest {format_age(time.time() - min(ages) / 1e6)}" if ages else ""
     word = {"ok": "online"}.get(name, name)
-    return f"{word} · {spooled:,} spooled{oldest} · {snapshot['received_rate']:,.0f} msg/s"
+    told = " · not reloaded, see the log" if snapshot.get("configuration", {}).get("error") else ""
+    return f"{word} · {spooled:,} spooled{oldest} · {snapshot['received_rate']:,.0f} msg/s{told}"
 
 
 def format_age(seconds: float) -> str:

@@ -38,6 +38,7 @@ _HELD_OPENS_AT_A_TIME: Final = 2
 _OPEN_TIMEOUT_S: Final = 15.0
 _OPEN_TIMEOUT_MAX_S: Final = 60.0
 _CLOSED_KEPT_S: Final = 60.0
+_SYSTEM_CA: Final = os.environ.get("SSL_CERT_FILE")
 # Both are the SDK's own words for INVALID_ARGUMENT; which of them comes is a race inside it.
 _REFUSED_PREFIXES: Final = (
     "Invalid argument:",
@@ -169,9 +170,11 @@ class Connections:
         self._opens = threading.BoundedSemaphore(_OPENS_AT_A_TIME)
         self._held_opens = threading.BoundedSemaphore(_HELD_OPENS_AT_A_TIME)
         self._graveyard: deque[tuple[float, _Callback, ZerobusStream]] = deque()
-        if options.ca_file is not None:
-            # The SDK knows no other way to a private CA.
-            os.environ["SSL_CERT_FILE"] = str(options.ca_file)
+        # The SDK knows no other way to a private CA.
+        if ca_file := options.ca_file or _SYSTEM_CA:
+            os.environ["SSL_CERT_FILE"] = str(ca_file)
+        else:
+            os.environ.pop("SSL_CERT_FILE", None)
 
     def open(
         self,

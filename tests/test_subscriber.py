@@ -20,7 +20,7 @@ from support.scripted_broker import (
 from support.waiting import wait_for
 
 from collector.backoff import Backoff
-from collector.subscriber import Subscriber, Subscription
+from collector.subscriber import Subscriber, Subscription, Subscriptions
 
 FILTERS = (Subscription("a/+", 7), Subscription("b/#", 300))
 UNKNOWN_5 = b"\x20\x03\x00\x84\x00"
@@ -38,7 +38,7 @@ def connect(tmp_path):
         options = make_plan(
             tmp_path, mqtt={"url": f"mqtt://127.0.0.1:{broker.port}", **mqtt}
         ).config.mqtt
-        made.append(Subscriber(options, FILTERS, without, stale))
+        made.append(Subscriber(options, Subscriptions(options.qos, FILTERS, without, stale)))
         made[-1]._backoff = Backoff(*backoff)
         return made[-1]
 

@@ -37,7 +37,7 @@ class _ClientGoneError(Exception):
 class ControlSocket:
     """Answers commands until it is stopped; the spool must be open for all of that time."""
 
-    def __init__(self, folder: Path, scene: Scene) -> None:
+    def __init__(self, folder: Path, scene: Callable[[], Scene]) -> None:
         self.path = folder / SOCKET
         self._scene = scene
         self._busy = threading.Lock()
@@ -131,7 +131,7 @@ class ControlSocket:
             say({"error": f"{type(error).__name__}: {error}", "hint": "The log has more."})
 
     def _perform(self, request: dict[str, Any], say: Callable[[dict[str, Any]], None]) -> Any:
-        operation = perform(self._scene, request)
+        operation = perform(self._scene(), request)
         try:
             while not self._stopping.is_set():
                 say({"progress": next(operation)})

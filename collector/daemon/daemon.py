@@ -19,6 +19,7 @@ from collector.config import Config
 from collector.daemon.control import ControlSocket
 from collector.daemon.line import STOP_S, Line
 from collector.daemon.notify import notify, watchdog_interval_s
+from collector.daemon.reload import Reloads
 from collector.daemon.snapshot import Snapshots
 from collector.errors import CollectorError, LockedError, SpoolDamagedError
 from collector.operations import Scene
@@ -58,6 +59,8 @@ class _Daemon:
         threading.excepthook = self._on_dead_thread
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, self._on_signal)
+        signal.signal(signal.SIGHUP, self._on_hangup)
+        self._is_to_reload = False
         for warning in config.warnings:
             _log.warning("%s", warning)
         compiled = plan(config)
@@ -68,14 +71,16 @@ class _Daemon:
                 self._exit(0)
             raise
         self._status = status.StatusFile(config.runtime_dir)
-        self._control = ControlSocket(config.runtime_dir, self._scene(config))
-        self._snapshots = Snapshots(self._line)
+        self._control = ControlSocket(config.runtime_dir, self._scene)
+        self._reloads = Reloads(self._line)
+        self._snapshots = Snapshots(self._line, self._reloads)
+        self._fed_at = 0.0
         self._tick_error = ""
         self._ticks = 0
         self._reported: tuple[float, object] = (0.0, None)
 
-    def _scene(self, config: Config) -> Scene:
-        return Scene(self._line.spool, config.path, self._line.drains)
+    def _scene(self) -> Scene:
+        return Scene(self._line.spool, self._line.config.path, self._line.drains)
 
     def run(self) -> NoReturn:
         """Run until a signal; whatever else ends the main thread ends the process at once."""
@@ -95,16 +100,14 @@ class _Daemon:
     def _watch(self) -> None:
         notify("READY=1")
         _log.info("ready: %d stations", len(self._line.config.stations))
-        watchdog_s, fed_at = watchdog_interval_s(), 0.0
         while not self._signalled.wait(_TICK_S):
+            if self._is_to_reload:
+                self._is_to_reload = False
+                self._reloads.reload(self._tick)
             self._tick()
-            now = time.monotonic()
-            if watchdog_s and now - fed_at >= watchdog_s and self._beats():
-                notify("WATCHDOG=1")
-                fed_at = now
 
     def _tick(self) -> None:
-        """What a second brings: deletes that wait for a commit, and the status file."""
+        """What a second brings: deletes that wait for a commit, and signs of life."""
         error = ""
         try:
             self._line.spool.tick()
@@ -120,6 +123,7 @@ class _Daemon:
         if error and error != self._tick_error:
             _log.error("%s; trying again every second", error)
         self._tick_error = error
+        self._feed_watchdog()
 
     def _report(self) -> None:
         """Write the status file when something has changed, and now and then as a sign of life."""
@@ -133,6 +137,12 @@ class _Daemon:
         except OSError as error:
             _log.warning("the status file can't be written: %s", error)
         notify("STATUS=" + status.line(snapshot))
+
+    def _feed_watchdog(self) -> None:
+        now, every_s = time.monotonic(), watchdog_interval_s()
+        if every_s and now - self._fed_at >= every_s and self._beats():
+            notify("WATCHDOG=1")
+            self._fed_at = now
 
     def _beats(self) -> bool:
         return self._line.intake.is_beating(_BEAT_WITHIN_S)
@@ -159,6 +169,9 @@ class _Daemon:
         if self._signalled.is_set():
             self._exit(1)
         self._signalled.set()
+
+    def _on_hangup(self, _number: int, _frame: FrameType | None) -> None:
+        self._is_to_reload = True
 
     def _on_dead_thread(self, arguments: threading.ExceptHookArgs) -> None:
         if self._stopped:

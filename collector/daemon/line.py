@@ -1,26 +1,48 @@
-"""The line, put together: from a plan to its running parts, and back in order."""
+"""The line, put together: from a plan to its running parts, to another plan, and back in order."""
 
+import hashlib
 import logging
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
 from typing import Final, Self
 
+from collector.config import Config
 from collector.daemon.draining import make_drains
 from collector.drain import Drains
+from collector.errors import SpoolError
 from collector.intake import Intake
 from collector.intake.records import StationRecords
 from collector.plan import Plan
-from collector.router import Router
 from collector.spool import Limits, Spool
 from collector.spool.damage.salvage import SalvageThread
 from collector.spool.lock import SpoolLock
-from collector.subscriber import Subscriber, Subscription
+from collector.subscriber import Subscriber, Subscription, Subscriptions
 
 _log = logging.getLogger(__name__)
 
 LOCK_WAIT_S: Final = 30.0
 STOP_S: Final = 20.0
 _INTAKE_STOP_S: Final = 8.0
+_DRAINS_STOP_S: Final = 10.0
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """What two connections were made with: other values, or other files, take another one."""
+
+    mqtt: object
+    zerobus: object
+
+    @classmethod
+    def of(cls, config: Config) -> Self:
+        """Return it; certificates are renewed under the same name, so that their bytes count."""
+        mqtt, zerobus = config.mqtt, config.zerobus
+        return cls(
+            (mqtt, *map(_bytes, (mqtt.ca_file, mqtt.cert_file, mqtt.key_file))),
+            (zerobus, _bytes(zerobus.ca_file)),
+        )
 
 
 class Line:
@@ -35,6 +57,7 @@ class Line:
     def __init__(self, plan_: Plan, give_up: Callable[[], bool] = lambda: False) -> None:
         self.plan = plan_
         config = self.config = plan_.config
+        self._give_up = give_up
         self._lock = SpoolLock(config.spool.path)
         if not self._lock.take():
             _log.warning(
@@ -45,17 +68,12 @@ class Line:
             )
             self._lock.wait(LOCK_WAIT_S, give_up)
         self.spool = Spool(config.spool.path, Limits.of(config))
-        for schema in plan_.schemas.values():
-            self.spool.add_schema(schema.fingerprint, schema.stored)
-        # The subscriber makes its TLS context before the SDK's CA goes into the environment.
-        self.subscriber = self._make_subscriber(plan_.router)
+        self._add_schemas(plan_)
+        self.subscriber = Subscriber(config.mqtt, self._subscriptions(plan_))
         self.drains = make_drains(plan_, self.spool, self.drains_type)
         self.salvage = SalvageThread(self.spool)
-        stations = [
-            StationRecords(mapping, station.table, self.spool)
-            for station, mapping in zip(config.stations, plan_.mappings, strict=True)
-        ]
-        self.intake = self.intake_type(config, self.subscriber, plan_.router, stations, self.spool)
+        self.intake = self._make_intake(plan_, self.subscriber)
+        self._seen = Seen.of(config)
 
     def start(self) -> Self:
         """Start draining what is in the spool, and taking messages."""
@@ -75,12 +93,84 @@ class Line:
         self.spool.close()
         self._lock.release()
 
-    def _make_subscriber(self, router: Router) -> Subscriber:
+    def change(self, plan_: Plan, meanwhile: Callable[[], None]) -> bool:
+        """Go on by another plan: the next message meets it, and nothing of what came is lost.
+
+        The intake ends its group by the plan that it has and hands its connection over; a changed
+        broker or service gets connections of its own, once the old ones have ended in order.
+        `meanwhile` is called once a second while something is waited for. Returns whether it went
+        through: not when the line is to end meanwhile.
+
+        Raises:
+            SpoolError: the spool can't keep the schemas; nothing has changed.
+            OSError: a certificate can't be read; nothing has changed.
+            RuntimeError: the line can't go on.
+        """
+        seen = Seen.of(plan_.config)
+        self._add_schemas(plan_)
+        subscriber = self.subscriber
+        if is_elsewhere := seen.mqtt != self._seen.mqtt:
+            subscriber = Subscriber(plan_.config.mqtt, self._subscriptions(plan_))
+        if not self._end_intake(meanwhile, hand_over=not is_elsewhere):
+            return False
+        try:
+            self._change_drains(plan_, anew=seen.zerobus != self._seen.zerobus)
+            self.spool.limits.become(Limits.of(plan_.config))
+            intake = self._make_intake(plan_, subscriber)
+            if not is_elsewhere:
+                subscriber.change(self._subscriptions(plan_))
+                intake.follow(self.intake)
+        except SpoolError as error:
+            raise RuntimeError("nothing is taken in any more, because the spool fails") from error
+        self.plan, self.config, self._seen = plan_, plan_.config, seen
+        self.subscriber, self.intake = subscriber, intake
+        intake.start()
+        return True
+
+    def _end_intake(self, meanwhile: Callable[[], None], *, hand_over: bool) -> bool:
+        """Wait for the end of the intake, which may be inside a look-up; False if the line ends."""
+        (self.intake.hand_over if hand_over else self.intake.stop)()
+        while self.intake.is_alive() and not self._give_up():
+            self.intake.join(1.0)
+            if self.intake.is_alive():
+                meanwhile()
+        return not self._give_up()
+
+    def _change_drains(self, plan_: Plan, *, anew: bool) -> None:
+        self.drains.change(plan_.schemas)
+        if not anew:
+            return
+        self.drains.stop(time.monotonic() + _DRAINS_STOP_S)
+        self.drains = make_drains(plan_, self.spool, self.drains_type)
+        self.spool.stored = self.drains.notify
+        self.drains.notify(self.spool.reader.tables())
+
+    def _add_schemas(self, plan_: Plan) -> None:
+        for schema in plan_.schemas.values():
+            self.spool.add_schema(schema.fingerprint, schema.stored)
+
+    def _make_intake(self, plan_: Plan, subscriber: Subscriber) -> Intake:
+        stations = [
+            StationRecords(mapping, station.table, self.spool)
+            for station, mapping in zip(plan_.config.stations, plan_.mappings, strict=True)
+        ]
+        return self.intake_type(plan_.config, subscriber, plan_.router, stations, self.spool)
+
+    def _subscriptions(self, plan_: Plan) -> Subscriptions:
+        router = plan_.router
         known = {filter_.wire for filter_ in router.filters}
-        return Subscriber(
-            self.config.mqtt,
+        return Subscriptions(
+            plan_.config.mqtt.qos,
             [Subscription(filter_.wire, filter_.identifier) for filter_ in router.filters],
             [filter_.wire for filter_ in router.uncovered()],
             [text for text in self.spool.reader.granted() if text not in known],
             router.overlapping(),
         )
+
+
+def _bytes(path: Path | None) -> bytes:
+    """Return a hash: a private key is not to be kept in memory for longer than needed."""
+    try:
+        return hashlib.blake2b(path.read_bytes()).digest() if path is not None else b""
+    except OSError:
+        return b""  # Whoever connects with it says what is wrong.

@@ -12,6 +12,7 @@ from collector.clock import Clock
 from collector.config import Station
 from collector.daemon.growth import Growth
 from collector.daemon.line import Line
+from collector.daemon.reload import Reloads
 from collector.errors import SpoolError
 from collector.spool.damage.told import losses, salvages
 from collector.spool.database import WAL_MAX_BYTES
@@ -22,8 +23,9 @@ Counters = Mapping[tuple[str, str], int]
 class Snapshots:
     """Takes a snapshot once a second; rates are against the one before."""
 
-    def __init__(self, line: Line) -> None:
+    def __init__(self, line: Line, reloads: Reloads) -> None:
         self._line = line
+        self._reloads = reloads
         self._started_us = time.time_ns() // 1000
         self._before: tuple[float, Counters] = (time.monotonic(), line.spool.reader.counters())
         self._at_start = self._before[1]
@@ -36,6 +38,7 @@ class Snapshots:
         broker = line.subscriber.state
         return (
             line.spool.commits,
+            self._reloads.outcome,
             line.intake.paused,
             (broker.connected, broker.last_error),
             [(state.state, state.reason) for state in line.drains.states().values()],
@@ -62,6 +65,7 @@ class Snapshots:
             "gateway": line.config.gateway,
             "started_us": self._started_us,
             "updated_us": time.time_ns() // 1000,
+            "configuration": self._configuration(),
             "paused": line.intake.paused,
             "clock_ok": self._clock.is_synchronised(),
             "broker": self._broker(),
@@ -73,6 +77,16 @@ class Snapshots:
             },
             "tables": self._tables(counters, rate),
             "spool": self._spool(now),
+        }
+
+    def _configuration(self) -> dict[str, Any]:
+        outcome = self._reloads.outcome
+        return {
+            "path": str(self._line.config.path),
+            "loaded_us": outcome.loaded_us,
+            "reloads": outcome.reloads,
+            "failed_us": outcome.failed_us,
+            "error": outcome.error,
         }
 
     def _station(self, station: Station, counters: Counters, rate: Any) -> dict[str, Any]:

@@ -73,6 +73,10 @@ class Drains:
             del self._drains[drain.table]
             return True
 
+    def change(self, schemas: Mapping[str, Schema]) -> None:
+        """Have other schemas configured, from the next look at each on."""
+        self._shared.schemas = schemas
+
     def bury(self, table: str, last_batch: int) -> None:
         """Take an operator's word: what is refused up to this batch is buried; 0 ends it."""
         self._shared.bury(table, last_batch)

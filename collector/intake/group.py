@@ -42,10 +42,10 @@ class Pending:
         self.received_us = 0
         self.unprotected = 0
         self._not_recorded = 0
-        self._lost = 0
+        self.lost = 0
 
     def __bool__(self) -> bool:
-        return self.messages > 0 or self._lost > 0
+        return self.messages > 0 or self.lost > 0
 
     def add(self, message: Message, resolution: Resolution, received_us: int) -> None:
         """Map one message for every station that it fits.
@@ -169,10 +169,10 @@ class Pending:
             counts[station.scope, "records"] += len(station.records)
             counts[station.scope, "unknown_keys"] += station.mapping.unknown_keys
             counts[station.scope, "outside_window"] += station.mapping.outside_window
-        counts["", "received"] += self.messages + self._lost
+        counts["", "received"] += self.messages + self.lost
         counts["", "recorded"] += self.messages - self._not_recorded
-        counts["", "unprotected"] += self.unprotected + self._lost
-        counts["", "ignored:full"] += self._lost
+        counts["", "unprotected"] += self.unprotected + self.lost
+        counts["", "ignored:full"] += self.lost
         return group
 
     def _unsendable(
@@ -185,12 +185,16 @@ class Pending:
 
     def give_back(self, now: float) -> None:
         """Forget everything; messages of QoS 0 among it don't come again and are counted."""
-        lost = self._lost + self.unprotected
+        lost = self.lost + self.unprotected
         for index in self._touched:
             if (memory := self._stations[index].memory) is not None:
                 memory.give_back()
         self._clear()
-        self._lost, self.since = lost, now
+        self.lost, self.since = lost, now
+
+    def follow(self, lost: int, since: float) -> None:
+        """Take over what another gave back and still has to count."""
+        self.lost, self.since = lost, since
 
     def stored(self) -> None:
         """Begin the next group: this one is stored."""

@@ -55,12 +55,13 @@ class Intake(threading.Thread):
         )
         self._interval = config.spool.commit_interval
         self._stopping = threading.Event()
-        self._epoch = -1
+        self._hands_over = False
+        self.epoch = -1
         self._retry_at = 0.0
         self._away = False
         self._grants: dict[str, int] = spool.reader.granted()
         self._retained = Retained(spool.reader.retained())
-        self._copies = Copies()
+        self.copies = Copies()
         self._given_back = ("", 0.0)
         self.paused = ""
         self.beat = time.monotonic()
@@ -68,7 +69,11 @@ class Intake(threading.Thread):
     # -- the loop ------------------------------------------------------------------------------
 
     def run(self) -> None:
-        """Receive and store until told to stop; then commit, acknowledge and say goodbye."""
+        """Receive and store until told to end; then commit, acknowledge and say goodbye.
+
+        Who hands over keeps the connection, unless the commit failed: what is not acknowledged
+        comes again by the next connection only.
+        """
         while not self._stopping.is_set():
             self.beat = time.monotonic()
             if self._away and not self._may_come_back():
@@ -82,11 +87,14 @@ class Intake(threading.Thread):
                 self._commit()
         if self._pending:
             self._commit()
-        self._subscriber.disconnect()
+        if not self._hands_over:
+            self._subscriber.disconnect()
+        elif self._pending.messages:
+            self._give_back("the last commit before a reload failed")
 
     def _take(self, messages: list[Message]) -> None:
         """Route and map what arrived; nothing here may fail because of a message."""
-        if self._subscriber.epoch != self._epoch:
+        if self._subscriber.epoch != self.epoch:
             self._new_connection()
         answers = self._subscriber.subscriptions
         if answers.granted or answers.gone:
@@ -119,7 +127,7 @@ class Intake(threading.Thread):
             except UnicodeDecodeError:
                 pending.undecodable_topic(message, received_us)
                 continue
-            if resolution.copies > 1 and self._copies.is_repeat(message, resolution.copies):
+            if resolution.copies > 1 and self.copies.is_repeat(message, resolution.copies):
                 pending.ignore("copy")
                 continue
             add(message, resolution, received_us)
@@ -152,7 +160,7 @@ class Intake(threading.Thread):
 
     def _acknowledge(self) -> None:
         """PUBACK what the commit holds, in order of arrival."""
-        self._subscriber.acknowledge(self._pending.packet_ids, self._epoch)
+        self._subscriber.acknowledge(self._pending.packet_ids, self.epoch)
 
     # -- waiting -------------------------------------------------------------------------------
 
@@ -193,6 +201,21 @@ class Intake(threading.Thread):
         """Ask the loop to end."""
         self._stopping.set()
         self._subscriber.wake()
+
+    def hand_over(self) -> None:
+        """Ask the loop to end and to leave the connection to the intake that follows."""
+        self._hands_over = True
+        self.stop()
+
+    def follow(self, other: "Intake") -> None:
+        """Go on with the connection of an intake that has ended; to be called before the start."""
+        self.epoch, self.copies = other.epoch, other.copies
+        self._pending.follow(*other.uncounted)
+
+    @property
+    def uncounted(self) -> tuple[int, float]:
+        """Messages that were given back and do not come again, and since when."""
+        return self._pending.lost, self._pending.since
 
     # -- a full spool --------------------------------------------------------------------------
 
@@ -241,9 +264,9 @@ class Intake(threading.Thread):
 
     def _new_connection(self) -> None:
         """Forget packet ids and copies: they belong to the connection that they came by."""
-        self._epoch = self._subscriber.epoch
+        self.epoch = self._subscriber.epoch
         self._pending.packet_ids.clear()
-        self._copies.forget()
+        self.copies.forget()
         self._pace.connected(time.monotonic())
 
     def _keep_grants(self, answers: Subscriptions) -> None:

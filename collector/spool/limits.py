@@ -4,7 +4,7 @@ Values only; what is done about them is in `drops.py`, `ages.py` and `dead_rows.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from typing import TYPE_CHECKING, Final, Self
 
 if TYPE_CHECKING:
@@ -23,9 +23,11 @@ class Age:
     bury: bool = True
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Limits:
     """The limits of one spool; sizes in bytes.
+
+    All parts of a spool share one of it, which `become` changes while they run.
 
     `drops` says of a station that does not wait when the spool is full what goes: `drop_oldest` or
     `drop_newest`. `table_share` is the part of `max_bytes` that one table may hold while space is
@@ -59,3 +61,8 @@ class Limits:
             dead_max_bytes=config.dead_letters.max_bytes,
             dead_max_count=config.dead_letters.max_count,
         )
+
+    def become(self, other: Self) -> None:
+        """Take the values of other limits, from the next look at each on."""
+        for one in fields(self):
+            setattr(self, one.name, getattr(other, one.name))

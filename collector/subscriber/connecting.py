@@ -1,7 +1,7 @@
 """A client as the configuration wants it: transport, TLS, login, session."""
 
 import ssl
-from typing import Any, Literal
+from typing import Any, Final, Literal
 
 from paho.mqtt.client import Client
 from paho.mqtt.enums import MQTTProtocolVersion
@@ -10,6 +10,9 @@ from paho.mqtt.properties import Properties
 
 from collector.config import Mqtt
 from collector.subscriber.bulk import BulkClient
+
+# Of the start: the private CA of the Zerobus SDK goes into the environment later.
+_SYSTEM_CA: Final = ssl.get_default_verify_paths()
 
 
 def make_client(
@@ -48,7 +51,8 @@ def set_up(client: Client, options: Mqtt, tls: ssl.SSLContext | None) -> None:
 
 def make_tls(options: Mqtt) -> ssl.SSLContext:
     """Return a context that verifies the broker's certificate and name."""
-    context = ssl.create_default_context(cafile=options.ca_file)
+    cafile, capath = options.ca_file or _SYSTEM_CA.cafile, _SYSTEM_CA.capath
+    context = ssl.create_default_context(cafile=cafile, capath=None if options.ca_file else capath)
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     if options.cert_file is not None:
         context.load_cert_chain(options.cert_file, options.key_file)

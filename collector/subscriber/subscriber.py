@@ -8,7 +8,6 @@ import logging
 import os
 import select
 import time
-from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -21,7 +20,7 @@ from collector.config import Mqtt
 from collector.model import Message
 from collector.subscriber.bulk import BulkClient
 from collector.subscriber.connecting import make_client, make_tls
-from collector.subscriber.subscriptions import Subscription, Subscriptions
+from collector.subscriber.subscriptions import Subscriptions
 
 _log = logging.getLogger(__name__)
 
@@ -55,24 +54,12 @@ class BrokerState:
 class Subscriber:
     """The MQTT side of the line.
 
-    `with_identifiers` are subscribed when the broker gives subscription identifiers (MQTT 5),
-    `without` otherwise; `stale` are filters of an earlier configuration, which are unsubscribed;
-    `overlapping` are pairs of `without` that can fit one topic. What the broker answered stands in
-    `subscriptions`.
+    `subscriptions` says what is asked of the broker, and what it answered.
     """
 
-    def __init__(
-        self,
-        options: Mqtt,
-        with_identifiers: Sequence[Subscription],
-        without: Sequence[str],
-        stale: Iterable[str] = (),
-        overlapping: Sequence[tuple[str, str]] = (),
-    ) -> None:
+    def __init__(self, options: Mqtt, subscriptions: Subscriptions) -> None:
         self._options = options
-        self.subscriptions = Subscriptions(
-            options.qos, with_identifiers, without, stale, overlapping
-        )
+        self.subscriptions = subscriptions
         self._had_session = False
         self.state = BrokerState()
         self.epoch = 0
@@ -158,6 +145,14 @@ class Subscriber:
             os.write(self._wake_write, b"x")
         except BlockingIOError:
             return  # The pipe is full of wake-ups already.
+
+    def change(self, subscriptions: Subscriptions) -> None:
+        """Want other filters; only while no thread is inside `receive`."""
+        before, self.subscriptions = self.subscriptions, subscriptions
+        self._client.on_subscribe = subscriptions.on_subscribe
+        self._client.on_unsubscribe = subscriptions.on_unsubscribe
+        if self.state.connected:
+            subscriptions.go_on(self._client, before)
 
     # -- connecting ----------------------------------------------------------------------------
 

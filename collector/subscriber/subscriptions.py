@@ -27,10 +27,12 @@ class Subscription(NamedTuple):
 class Subscriptions:
     """Subscribes to everything on every connect and keeps the answers.
 
+    `with_identifiers` are subscribed when the broker gives subscription identifiers (MQTT 5),
+    `without` otherwise; `stale` are filters of an earlier configuration, which are unsubscribed;
+    `overlapping` are pairs of `without` that can fit one topic.
+
     `granted` and `gone` grow with the answers until their reader clears them; `refused` says why,
-    by filter, and `limited` which were granted with less than was asked for. `stale` are
-    filters of an earlier configuration, which are unsubscribed; `overlapping` are pairs of
-    `without` that can fit one topic.
+    by filter, and `limited` which were granted with less than was asked for.
     """
 
     def __init__(
@@ -38,15 +40,15 @@ class Subscriptions:
         qos: int,
         with_identifiers: Sequence[Subscription],
         without: Sequence[str],
-        stale: Iterable[str],
-        overlapping: Sequence[tuple[str, str]],
+        stale: Iterable[str] = (),
+        overlapping: Sequence[tuple[str, str]] = (),
     ) -> None:
         self._qos = qos
         self._with_identifiers = with_identifiers
         self._without = without
         self._stale = list(stale)
         self._overlapping = overlapping
-        self._v5 = self._identified = False
+        self.v5 = self.identified = False
         self._asked: dict[int, list[str]] = {}
         self._retry_at = 0.0
         self.granted: list[str] = []
@@ -56,7 +58,7 @@ class Subscriptions:
 
     def ask_for_all(self, client: Client, *, v5: bool, identified: bool) -> None:
         """Subscribe to all filters: a session does not prove that its filters are there."""
-        self._v5, self._identified = v5, identified
+        self.v5, self.identified = v5, identified
         self._asked.clear()
         self.refused, self.limited = {}, {}
         self._ask_for(client, None)
@@ -64,6 +66,21 @@ class Subscriptions:
             self._warn_of_overlaps()
         if self._stale:
             client.unsubscribe(self._stale)
+
+    def go_on(self, client: Client, before: "Subscriptions") -> None:
+        """Ask, on a connection that has the filters of `before`, for what is new in these."""
+        self.v5, self.identified = before.v5, before.identified
+        wanted = set(self.filters())
+        self.refused = {text: why for text, why in before.refused.items() if text in wanted}
+        self.limited = {text: why for text, why in before.limited.items() if text in wanted}
+        # What was refused is asked for again: an access list may have changed as well.
+        self._ask_for(client, (wanted - set(before.filters())) | set(self.refused))
+        if self._stale:
+            client.unsubscribe(self._stale)
+
+    def filters(self) -> Iterable[str]:
+        """What is asked of this broker."""
+        return (one.filter for one in self._with_identifiers) if self.identified else self._without
 
     def retry_refused(self, client: Client, now: float) -> None:
         """Ask again for what was refused, now and then: an access list may have changed."""
@@ -82,7 +99,7 @@ class Subscriptions:
         self._overlapping = ()
 
     def _ask_for(self, client: Client, only: set[str] | None) -> None:
-        if self._identified:
+        if self.identified:
             for text, identifier in self._with_identifiers:
                 if only is None or text in only:
                     self._ask(client, [text], _identified_by(identifier))
@@ -93,7 +110,7 @@ class Subscriptions:
 
     def _ask(self, client: Client, filters: list[str], properties: Properties | None) -> None:
         topics: list[Any]
-        if self._v5:
+        if self.v5:
             # Retain handling 1: no retained copy again on a filter that the session has.
             topics = [(text, SubscribeOptions(qos=self._qos, retainHandling=1)) for text in filters]
         else:

@@ -162,6 +162,24 @@ class Line:
         # JSON is YAML.
         self.config.write_text(json.dumps(document, indent=1))
 
+    def change(self, **sections):
+        """Write other values into the sections of stations.yaml."""
+        for name, values in sections.items():
+            self._sections.setdefault(name, {}).update(values)
+        self.write_config()
+
+    def reload(self):
+        """Have the daemon read its configuration again, and wait until it did; returns why not."""
+        before = self.status()["configuration"]
+        self.daemon.process.send_signal(signal.SIGHUP)
+
+        def outcome():
+            now = self.status().get("configuration", before)
+            is_new = any(now[key] != before[key] for key in ("reloads", "failed_us"))
+            return now if is_new else None
+
+        return wait_for(outcome, "the reload")["error"]
+
     def use_tls(self, ca, host="localhost"):
         """Connect by TLS, trusting this CA; takes effect when the daemon starts."""
         self._sections["mqtt"] |= {
