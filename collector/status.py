@@ -85,6 +85,7 @@ def health(snapshot: dict[str, Any]) -> tuple[str, list[str]]:
     failing: list[str] = []
     if snapshot["paused"]:
         failing.append(f"nothing is stored: {snapshot['paused']}")
+    failing += [f"{loop} stands still" for loop in snapshot.get("standing_still", ())]
     age = time.time() - snapshot["updated_us"] / 1e6
     if age > STALE_S:
         failing.append(f"the daemon has not reported for {age:.0f} s")

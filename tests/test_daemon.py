@@ -68,6 +68,42 @@ def test_systemd_hears_of_the_start_the_state_every_watchdog_and_the_stop(line_f
         assert systemd.heard("STOPPING=1") == ["STOPPING=1"]
 
 
+def test_systemd_hears_of_a_reload_and_of_its_end(line_folder, systemd):
+    with Line(line_folder, environment={"NOTIFY_SOCKET": systemd.path}) as line:
+        wait_for(lambda: systemd.heard("READY=1"), "READY")
+        assert systemd.heard("EXTEND_TIMEOUT_USEC="), "time to check a spool"
+        assert line.reload() == ""
+        wait_for(lambda: len(systemd.heard("READY=1")) == 2, "READY again")
+        assert systemd.heard("RELOADING=1") == ["RELOADING=1"]
+        assert systemd.heard("MONOTONIC_USEC=")
+
+
+@pytest.mark.parametrize(
+    ("wrong", "payload", "loop"),
+    [("intake-stands-still", b"freeze", "intake"), ("drain-stands-still", b"{}", f"drain {ONE}")],
+)
+def test_a_loop_that_stands_still_is_told_to_health_and_not_hidden_from_the_watchdog(
+    line_folder, systemd, wrong, payload, loop
+):
+    environment = {"NOTIFY_SOCKET": systemd.path, "WATCHDOG_USEC": "1000000"}
+    main = (ROOT / "tests" / "support" / "wrong.py", wrong)
+    with Line(line_folder, main=main, environment=environment) as line:
+        wait_for(lambda: systemd.heard("WATCHDOG=1"), "a sign of life")
+        line.publisher().publish([(-1, "sensors/station_one/d1", payload)])
+        wait_for(
+            lambda: systemd.heard("STATUS=failing") and line.status()["standing_still"] == [loop],
+            "the state",
+            90,
+        )
+        fed = len(systemd.heard("WATCHDOG=1"))
+        heard = len(systemd.heard("STATUS="))
+        assert status.health(line.status())[0] == "failing"
+        wait_for(lambda: len(systemd.heard("STATUS=")) >= heard + 1, "another report", 60)
+        assert len(systemd.heard("WATCHDOG=1")) == fed
+        assert f"{loop}: standing still" in line.daemon.tail()
+        line.daemon.kill()
+
+
 # -- the end ---------------------------------------------------------------------------------
 
 

@@ -18,7 +18,7 @@ from collector import status
 from collector.config import Config
 from collector.daemon.control import ControlSocket
 from collector.daemon.line import STOP_S, Line
-from collector.daemon.notify import notify, watchdog_interval_s
+from collector.daemon.notify import longer_start, notify, watchdog_interval_s
 from collector.daemon.reload import Reloads
 from collector.daemon.snapshot import Snapshots
 from collector.errors import CollectorError, LockedError, SpoolDamagedError
@@ -31,7 +31,6 @@ _log = logging.getLogger(__name__)
 _TICK_S: Final = 1.0
 _REPORT_EVERY_S: Final = 5.0
 _LOOK_AFTER_TICKS: Final = 10
-_BEAT_WITHIN_S: Final = 30.0
 
 
 def run(config: Config, line_type: type[Line] = Line) -> NoReturn:
@@ -65,7 +64,8 @@ class _Daemon:
             _log.warning("%s", warning)
         compiled = plan(config)
         try:
-            self._line = line_type(compiled, self._signalled.is_set)
+            with longer_start():
+                self._line = line_type(compiled, self._signalled.is_set)
         except LockedError:
             if self._signalled.is_set():
                 self._exit(0)
@@ -75,6 +75,7 @@ class _Daemon:
         self._reloads = Reloads(self._line)
         self._snapshots = Snapshots(self._line, self._reloads)
         self._fed_at = 0.0
+        self._standing: list[str] = []
         self._tick_error = ""
         self._ticks = 0
         self._reported: tuple[float, object] = (0.0, None)
@@ -139,13 +140,15 @@ class _Daemon:
         notify("STATUS=" + status.line(snapshot))
 
     def _feed_watchdog(self) -> None:
+        """Tell systemd that all is well, unless a loop stands still: then it restarts us."""
+        standing = self._line.standing_still()
+        if standing and standing != self._standing:
+            _log.critical("%s: standing still", ", ".join(standing))
+        self._standing = standing
         now, every_s = time.monotonic(), watchdog_interval_s()
-        if every_s and now - self._fed_at >= every_s and self._beats():
+        if every_s and now - self._fed_at >= every_s and not standing:
             notify("WATCHDOG=1")
             self._fed_at = now
-
-    def _beats(self) -> bool:
-        return self._line.intake.is_beating(_BEAT_WITHIN_S)
 
     def _stop(self) -> None:
         notify("STOPPING=1")

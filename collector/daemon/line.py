@@ -26,6 +26,7 @@ LOCK_WAIT_S: Final = 30.0
 STOP_S: Final = 20.0
 _INTAKE_STOP_S: Final = 8.0
 _DRAINS_STOP_S: Final = 10.0
+_BEAT_WITHIN_S: Final = 30.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,6 +93,12 @@ class Line:
         self.drains.stop(deadline - 1.0)
         self.spool.close()
         self._lock.release()
+
+    def standing_still(self) -> list[str]:
+        """Return the names of the loops that have not been heard of for too long."""
+        tables = self.drains.standing_still(time.monotonic())
+        intake = [] if self.intake.is_beating(_BEAT_WITHIN_S) else ["intake"]
+        return intake + [f"drain {table}" for table in tables]
 
     def change(self, plan_: Plan, meanwhile: Callable[[], None]) -> bool:
         """Go on by another plan: the next message meets it, and nothing of what came is lost.

@@ -2,6 +2,16 @@
 
 import os
 import socket
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Final
+
+_SEND_S: Final = 1.0
+_EXTEND_EVERY_S: Final = 10.0
+_EXTEND_BY_S: Final = 60.0
+START_MAX_S: Final = 3_600.0
+"""A spool of many GiB on a worn SD card is checked within that; beyond, systemd starts us anew."""
 
 
 def notify(*states: str) -> None:
@@ -12,10 +22,32 @@ def notify(*states: str) -> None:
     if address.startswith("@"):
         address = "\0" + address[1:]
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC) as sock:
+        # A systemd that does not read must not stop the thread that looks after all others.
+        sock.settimeout(_SEND_S)
         try:
             sock.sendto("\n".join(states).encode(), address)
         except OSError:
-            return  # systemd is being restarted: it asks again by its watchdog.
+            return  # systemd is being restarted, or hangs: the next state is told anew.
+
+
+@contextmanager
+def longer_start() -> Iterator[None]:
+    """Ask systemd for patience while a spool is opened: checking a damaged one takes its time."""
+    is_open = threading.Event()
+
+    def extend() -> None:
+        for _ in range(int(START_MAX_S / _EXTEND_EVERY_S)):
+            notify(f"EXTEND_TIMEOUT_USEC={_EXTEND_BY_S * 1e6:.0f}", "STATUS=opening the spool")
+            if is_open.wait(_EXTEND_EVERY_S):
+                return
+
+    thread = threading.Thread(target=extend, name="start", daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        is_open.set()
+        thread.join()
 
 
 def watchdog_interval_s() -> float:

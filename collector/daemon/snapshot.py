@@ -40,6 +40,7 @@ class Snapshots:
             line.spool.commits,
             self._reloads.outcome,
             line.intake.paused,
+            line.standing_still(),
             (broker.connected, broker.last_error),
             [(state.state, state.reason) for state in line.drains.states().values()],
         )
@@ -67,6 +68,7 @@ class Snapshots:
             "updated_us": time.time_ns() // 1000,
             "configuration": self._configuration(),
             "paused": line.intake.paused,
+            "standing_still": line.standing_still(),
             "clock_ok": self._clock.is_synchronised(),
             "broker": self._broker(),
             "messages": _scope(counters, ""),

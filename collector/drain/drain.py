@@ -11,6 +11,7 @@ from collections.abc import Callable
 from functools import partial
 from typing import Final
 
+from collector.beat import Beat
 from collector.drain.front import Front
 from collector.drain.ledger import Call, Ledger, compose
 from collector.drain.refusals import Refusals, ReopenError
@@ -24,6 +25,10 @@ from collector.model import Batch
 from collector.stream import CALL_MAX_BYTES, CALLS_IN_FLIGHT_MAX, Ack, End, Stream, StreamError
 
 _GATHER_S: Final = 0.05
+STEP_S: Final = 120.0
+"""A step on an open stream takes less, also where an SD card stalls: longer is a standstill."""
+LONG_STEP_S: Final = 1_800.0
+"""The same for an open, which waits for those of other tables, and for encoding a backlog anew."""
 
 
 class Drain(threading.Thread):
@@ -48,6 +53,7 @@ class Drain(threading.Thread):
         self._refusals = Refusals(table, self._spool, self._front, self._may_bury)
         self._window = Window(self._options.window_max_bytes, self._options.ack_timeout)
         self._standstill = Standstill(table, shared, state, self._front, self._refusals, self._wake)
+        self.beat = Beat()
         self._last_offset = -1
         self._batch_bytes = 0
         self.has_stream = False
@@ -61,6 +67,7 @@ class Drain(threading.Thread):
         """Use one stream after the other while there is work."""
         while not self._shared.stopping:
             began = time.monotonic()
+            self.beat.expect(LONG_STEP_S)
             word = self._may_bury()
             try:
                 first = self._wait_for_work()
@@ -73,6 +80,7 @@ class Drain(threading.Thread):
             except (StreamError, SpoolError) as error:
                 if any(mark in str(error).lower() for mark in ("ack timeout", "exhausted")):
                     self._window.timed_out(self._batch_bytes)
+                self.beat.expect(LONG_STEP_S)
                 self._standstill.wait_out(error, began, word)
 
     # -- one stream ----------------------------------------------------------------------------
@@ -80,6 +88,7 @@ class Drain(threading.Thread):
     def _use_one_stream(self, first: Batch) -> None:
         """Open a stream for the schema of `first` and send until there is a reason to end it."""
         stream, ledger = self._open(first), Ledger()
+        self.beat.expect(STEP_S)
         self.has_stream = True
         ended: StreamError | None = None
         try:
@@ -118,6 +127,7 @@ class Drain(threading.Thread):
         rotate_at = stream.opened_at + self._options.rotate_after * jitter
         idle_since = gathered_at = time.monotonic()
         while True:
+            self.beat.expect(STEP_S)
             self._take_acks(ledger, stream.acks())
             now = time.monotonic()
             if self._shared.stopping or now >= rotate_at or self._refusals.is_ripe(fingerprint):
@@ -188,6 +198,7 @@ class Drain(threading.Thread):
     def _send_alone(self, stream: Stream, ledger: Ledger, call: Call) -> bool:
         """Send a call with nothing else in flight; False when the line stops meanwhile."""
         while not self._has_turn(call):
+            self.beat.expect(STEP_S)
             if self._shared.stopping:
                 return False
         if not self._spool.take([part.batch for part in call.parts]):
@@ -247,5 +258,6 @@ class Drain(threading.Thread):
 
     def _pause(self, seconds: float) -> None:
         if seconds > 0:
+            self.beat.expect(seconds + STEP_S)
             self._wake.wait(seconds)
         self._wake.clear()

@@ -83,6 +83,11 @@ class Drains:
         if last_batch:
             self.notify([table])
 
+    def standing_still(self, now: float) -> list[str]:
+        """Return the tables whose drain has not been heard of for too long."""
+        with self._lock:
+            return [table for table, drain in self._drains.items() if drain.beat.is_late(now)]
+
     def states(self) -> dict[str, DrainState]:
         """Return the state of each table that had a drain since the start."""
         with self._lock:

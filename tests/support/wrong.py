@@ -5,6 +5,7 @@ They are what the harness of `test_kill.py` must catch, and what decision 12 is 
 
 import os
 import sys
+import threading
 from pathlib import Path
 
 from collector import logs
@@ -43,6 +44,27 @@ class HonoursOldStreams(Drain):
 
 class WrongDrains(Drains):
     drain_type = HonoursOldStreams
+
+
+class StandsStill(Drain):
+    """Promises a sign of life as soon as it has a stream, and gives none."""
+
+    def _pump(self, *_):
+        self.beat.expect(0.1)
+        threading.Event().wait()
+
+
+class StillDrains(Drains):
+    drain_type = StandsStill
+
+
+class StillIntake(Intake):
+    """Takes a message that says `freeze`, and is not heard of again."""
+
+    def _take(self, messages):
+        if any(message.payload == b"freeze" for message in messages):
+            threading.Event().wait()
+        super()._take(messages)
 
 
 class Raises:
@@ -87,6 +109,8 @@ LINES = {
     "acknowledges-first": type("Wrong", (Line,), {"intake_type": AcknowledgesFirst}),
     "honours-old-streams": type("Wrong", (Line,), {"drains_type": WrongDrains}),
     "raises": RaisingLine,
+    "intake-stands-still": type("Wrong", (Line,), {"intake_type": StillIntake}),
+    "drain-stands-still": type("Wrong", (Line,), {"drains_type": StillDrains}),
 }
 
 if __name__ == "__main__":
