@@ -78,5 +78,5 @@ def _compile(config: Config, station: Station, schemas: Dict[Path, Schema]) -> M
     if schema is None:
         return None
     # What only some of its filters capture, a station can't count on.
-    common = sorted(set.intersection(*captures))
+    common = sorted(set.intersection(*captures)) if captures else []
     return compile_mapping(station, schema, common, config.gateway, file=config.path)

@@ -25,7 +25,7 @@ from collector.config import (
     parse_size,
     quantities,
 )
-from collector.config.models import Box, DeadLetters
+from collector.config.models import Box, DeadLetters, Heartbeat
 from collector.errors import ConfigError
 
 REPO = Path(__file__).resolve().parent.parent
@@ -596,7 +596,7 @@ BAD = [
     ("", "runtime_dir: 7", "runtime_dir", "must be text: put it in quotes"),
     ("mqtt", "protocl: 5", "mqtt.protocl", "unknown key|did you mean protocol?"),
     ("mqtt", "endpoint: x", "mqtt.endpoint", "unknown key|it is a key of zerobus"),
-    ("mqtt", "table: x", "mqtt.table", "unknown key|it is a key of a station"),
+    ("mqtt", "table: x", "mqtt.table", "unknown key|it is a key of heartbeat and of a station"),
     ("mqtt", "url: broker", "mqtt.url", "must start with mqtt://, mqtts://, ws://, wss://"),
     ("mqtt", "url: localhost:1883", "mqtt.url", "must start with mqtt://"),
     ("mqtt", "url: mqtt:broker", "mqtt.url", "must start with mqtt://"),
@@ -932,6 +932,7 @@ MODELS = {
     "zerobus": Zerobus,
     "spool": SpoolLimits,
     "dead_letters": DeadLetters,
+    "heartbeat": Heartbeat,
     "stations": Station,
 }
 

@@ -115,7 +115,7 @@ def _show(routes: list[dict[str, Any]]) -> None:
     rows: list[tuple[str, ...]] = [("STATION", "FILTER", "TABLE", "CAPTURES")]
     for route in routes:
         captures = ", ".join(route["captures"]) or "-"
-        for number, text in enumerate(route["filters"]):
+        for number, text in enumerate(route["filters"] or ["-"]):
             first = (route["station"], text, route["table"], captures)
             rows.append(first if number == 0 else ("", text, "", ""))
     echo_columns(rows)

@@ -12,7 +12,16 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from collector.config.loading import load
-    from collector.config.models import Config, DeadLetters, Mqtt, SpoolLimits, Station, Zerobus
+    from collector.config.models import (
+        HEARTBEAT,
+        Config,
+        DeadLetters,
+        Heartbeat,
+        Mqtt,
+        SpoolLimits,
+        Station,
+        Zerobus,
+    )
     from collector.config.quantities import (
         format_duration,
         format_size,
@@ -21,8 +30,10 @@ if TYPE_CHECKING:
     )
 
 __all__ = [
+    "HEARTBEAT",
     "Config",
     "DeadLetters",
+    "Heartbeat",
     "Mqtt",
     "SpoolLimits",
     "Station",

@@ -133,6 +133,16 @@ def _folder(info: ValidationInfo) -> Path:
     return Path((info.context or {}).get("folder", ""))
 
 
+def _schema_folder(value: Any, info: ValidationInfo) -> Any:
+    if not info.context:
+        return value
+    tables = _folder(info) / "tables"
+    folder = tables / str(text(value))
+    if not folder.resolve().is_relative_to(tables.resolve()):
+        raise ValueError("must name a folder under tables/")
+    return folder
+
+
 def _origin(value: str) -> str:
     url = value if "://" in value else f"https://{value}"
     parts = split_url(url, ("https", "http"))
@@ -165,6 +175,7 @@ Secret = Annotated[SecretStr, BeforeValidator(text)]
 Whole = Annotated[int, BeforeValidator(whole)]
 FilePath = Annotated[Path, BeforeValidator(text), AfterValidator(_path)]
 ExistingFile = Annotated[Path, BeforeValidator(text), AfterValidator(_existing)]
+SchemaFolder = Annotated[Path, BeforeValidator(_schema_folder)]
 Origin = Annotated[Text, AfterValidator(_origin)]
 TableName = Annotated[Text, AfterValidator(_table)]
 Topics = Annotated[tuple[Text, ...], BeforeValidator(_topics)]

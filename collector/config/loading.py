@@ -26,9 +26,11 @@ from collector.config.environment import (
     spool_file,
 )
 from collector.config.models import (
+    HEARTBEAT,
     Box,
     Config,
     DeadLetters,
+    Heartbeat,
     Mqtt,
     SpoolLimits,
     Station,
@@ -40,12 +42,18 @@ from collector.config.vocabulary import Condition, TimeWindow, Words
 from collector.errors import ConfigError
 
 MACHINE_ID: Final = Path("/etc/machine-id")
+_HEARTBEAT_COLUMNS: Final = (
+    *(("gateway", "$gateway"), ("seq", "$seq"), ("time", "$received")),
+    *((name, f"/{name}") for name in ("version", "health", "backlog", "oldest_age_s")),
+    *((name, f"/{name}") for name in ("dead_letters", "dropped", "uptime_s")),
+)
 
 _SECTIONS: Final[dict[str, type[Section]]] = {
     "mqtt": Mqtt,
     "zerobus": Zerobus,
     "spool": SpoolLimits,
     "dead_letters": DeadLetters,
+    "heartbeat": Heartbeat,
 }
 _TOP: Final = (*Box.keys(), *_SECTIONS, "stations")
 _SECRETS: Final = (
@@ -93,6 +101,9 @@ class _Loading:
         top.setdefault("runtime_dir", self._runtime_dir(spool))
         box = self._validate(Box, top, ())
         stations = self._stations(entries)
+        heartbeat = self._heartbeat(sections["heartbeat"])
+        if heartbeat:
+            stations += self._heartbeat_station(heartbeat, entries)
         self._check_limits(mqtt, spool)
         self._check_tables(stations)
         for place, text in self._document.unexpanded.items():
@@ -110,6 +121,7 @@ class _Loading:
             spool=spool,
             dead_letters=dead_letters,
             stations=tuple(stations),
+            heartbeat=heartbeat,
             warnings=tuple(self._warnings),
         )
 
@@ -217,6 +229,29 @@ class _Loading:
             if station := self._build(Station, values | inferred, place):
                 stations.append(station)
         return stations
+
+    def _heartbeat(self, values: dict[str, Any]) -> Heartbeat | None:
+        if not values:
+            return None
+        values.setdefault("schema", HEARTBEAT)
+        return self._validate(Heartbeat, values, (HEARTBEAT,))
+
+    def _heartbeat_station(self, heartbeat: Heartbeat, entries: dict[str, Any]) -> list[Station]:
+        """Return the station that no topic feeds: its rows are spooled and drained as all are."""
+        if HEARTBEAT in entries:
+            text = "is the name of the station that the heartbeat makes"
+            self._document.report(("stations", HEARTBEAT), text, "give it another name")
+            return []
+        values = {
+            "name": HEARTBEAT,
+            "topic": HEARTBEAT,
+            "table": heartbeat.table,
+            "columns": dict(_HEARTBEAT_COLUMNS),
+            "line": self._document.line((HEARTBEAT,)),
+            "lines": self._document.lines_of_each(()).get(HEARTBEAT, {}),
+        }
+        station = Station.model_validate({**values, "schema": heartbeat.schema_dir})
+        return [station.model_copy(update={"topics": ()})]
 
     def _options(self, values: dict[str, Any], place: Place) -> formats.FormatOptions:
         """Take the options of the station's format out of its keys, where they stand by name."""

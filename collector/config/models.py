@@ -8,7 +8,7 @@ file, which the loader passes as context.
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Final, Literal
 
 from pydantic import (
     BeforeValidator,
@@ -23,6 +23,7 @@ from collector.config.fields import (
     ExistingFile,
     FilePath,
     Origin,
+    SchemaFolder,
     Secret,
     TableName,
     Text,
@@ -43,6 +44,8 @@ from collector.formats import FormatOptions
 
 _KIB, _MIB, _GIB = SIZE_UNITS["KiB"], SIZE_UNITS["MiB"], SIZE_UNITS["GiB"]
 WhenFull = Literal["pause", "drop_oldest", "drop_newest"]
+HEARTBEAT: Final = "heartbeat"
+"""The station that has no topic: its rows are about this box."""
 _PORTS = {"mqtt": 1883, "mqtts": 8883, "ws": 80, "wss": 443}
 
 
@@ -158,6 +161,14 @@ class DeadLetters(Section):
     max_count: Annotated[Whole, Field(ge=1, le=100_000_000)] = 100_000
 
 
+class Heartbeat(Section):
+    """The row that this box writes of itself now and then, so that its end shows in its table."""
+
+    table: TableName
+    schema_dir: SchemaFolder = Field(alias="schema")
+    interval: Annotated[float, fields.duration("1s", "1d")] = 300.0
+
+
 class Station(Section):
     """From which topics a table is fed, and how.
 
@@ -170,7 +181,7 @@ class Station(Section):
     name: str
     topics: Topics = Field(alias="topic")
     table: TableName
-    schema_dir: Path = Field(alias="schema")
+    schema_dir: SchemaFolder = Field(alias="schema")
     excepts: Topics = Field(default=(), alias="except")
     format: Annotated[Text, Field(pattern=r"^[a-z0-9][a-z0-9_-]*$")] = "json"
     options: FormatOptions = FormatOptions()
@@ -198,18 +209,6 @@ class Station(Section):
             )
         return value
 
-    @field_validator("schema_dir", mode="before")
-    @classmethod
-    def _check_schema(cls, value: Any, info: ValidationInfo) -> Any:
-        if not info.context:
-            return value
-        text = fields.text(value)
-        tables = Path(info.context["folder"]) / "tables"
-        folder = tables / str(text)
-        if not folder.resolve().is_relative_to(tables.resolve()):
-            raise ValueError("must name a folder under tables/")
-        return folder
-
 
 class Box(Section):
     """The keys that stand outside the sections: what this box is called and where it works."""
@@ -227,4 +226,5 @@ class Config(Box):
     spool: SpoolLimits
     dead_letters: DeadLetters
     stations: tuple[Station, ...]
+    heartbeat: Heartbeat | None = None
     warnings: tuple[str, ...] = ()

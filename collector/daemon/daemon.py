@@ -12,11 +12,12 @@ import sys
 import threading
 import time
 from types import FrameType
-from typing import Final, NoReturn
+from typing import Any, Final, NoReturn
 
 from collector import status
 from collector.config import Config
 from collector.daemon.control import ControlSocket
+from collector.daemon.heartbeat import Heartbeats
 from collector.daemon.line import STOP_S, Line
 from collector.daemon.notify import longer_start, notify, watchdog_interval_s
 from collector.daemon.reload import Reloads
@@ -74,10 +75,12 @@ class _Daemon:
         self._control = ControlSocket(config.runtime_dir, self._scene)
         self._reloads = Reloads(self._line)
         self._snapshots = Snapshots(self._line, self._reloads)
+        self._heartbeats = Heartbeats(self._line)
         self._fed_at = 0.0
         self._standing: list[str] = []
         self._tick_error = ""
         self._ticks = 0
+        self._snapshot: dict[str, Any] = {}
         self._reported: tuple[float, object] = (0.0, None)
 
     def _scene(self) -> Scene:
@@ -116,6 +119,7 @@ class _Daemon:
             if self._ticks % _LOOK_AFTER_TICKS == 0:
                 self._line.drains.look_after(self._line.spool.reader.tables())
             self._report()
+            self._heartbeats.tick(self._snapshot)
         except SpoolDamagedError as failed:
             _log.critical("%s", failed)
             self._exit(1)
@@ -132,7 +136,7 @@ class _Daemon:
         if changes == self._reported[1] and now - self._reported[0] < _REPORT_EVERY_S:
             return
         self._reported = (now, changes)
-        snapshot = self._snapshots.take()
+        snapshot = self._snapshot = self._snapshots.take()
         try:
             self._status.write(snapshot)
         except OSError as error:

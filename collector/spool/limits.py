@@ -46,12 +46,13 @@ class Limits:
     def of(cls, config: "Config") -> Self:
         """Return the limits that a configuration has."""
         spool = config.spool
+        tables = {one.table for one in config.stations if one.topics}
         rules = {one.name: one.when_full or spool.when_full for one in config.stations}
         return cls(
             max_bytes=spool.max_bytes,
             min_free_bytes=spool.min_free_bytes,
-            # One table alone takes the room of no other.
-            table_share=spool.table_share if len({s.table for s in config.stations}) > 1 else 1.0,
+            # One table alone takes the room of no other; the heartbeat's needs none.
+            table_share=spool.table_share if len(tables) > 1 else 1.0,
             drops={name: rule for name, rule in rules.items() if rule != "pause"},
             ages={
                 one.name: Age(one.max_age, one.expired == "bury")

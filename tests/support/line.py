@@ -206,9 +206,13 @@ class Line:
         return self.folder / "state" / "spool.db"
 
     def __enter__(self):
-        self.broker.start()
-        self.zerobus.start()
-        self.start_daemon()
+        try:
+            self.broker.start()
+            self.zerobus.start()
+            self.start_daemon()
+        except BaseException:
+            self.__exit__(None)
+            raise
         return self
 
     def start_daemon(self):
