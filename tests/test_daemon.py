@@ -180,16 +180,22 @@ def test_bad_configuration_says_all_that_is_wrong_and_exits_78(line_folder):
 # -- secrets ---------------------------------------------------------------------------------
 
 
-def test_no_secret_and_no_payload_stands_anywhere_outside(line_folder):
+@pytest.mark.parametrize("log", [[], ["--log-format", "json", "--log-level", "debug"]])
+def test_no_secret_and_no_payload_stands_anywhere_outside(line_folder, log):
     mqtt = {"username": "sensor", "password": f"{CANARY}-mqtt"}
-    with Line(line_folder, mqtt=mqtt, zerobus={"client_secret": f"{CANARY}-zerobus"}) as line:
+    main = ["-m", "collector", "run", *log]
+    secret = {"client_secret": f"{CANARY}-zerobus"}
+    rust = {"RUST_LOG": "debug" if log else "warn"}
+    with Line(line_folder, mqtt=mqtt, zerobus=secret, main=main, environment=rust) as line:
         line.zerobus.faults({"faults": [{"fault": "token_error", "status": 401}]})
         bad = json.dumps({"device_name": f"{CANARY}-payload", "temp": "x"}).encode()
         line.publisher().publish([reading(1), (2, "sensors/station_one/d1", bad)])
         wait_for(lambda: line.status()["tables"][ONE].get("state") == "held", "the hold")
         wait_for(line.dead_letters, "the dead letter")
         line.daemon.process.send_signal(signal.SIGUSR1)
-        wait_for(lambda: "most recent call first" in line.daemon.tail(), "the stacks")
+        wait_for(lambda: "in main" in line.daemon.tail(), "the stacks")
+        (line.folder / "stations.yaml").write_text(f"mqtt: {{password: {CANARY}-mqtt, x: 1}}")
+        assert line.reload()
         process = Path(f"/proc/{line.daemon.process.pid}")
         places = [
             line.daemon.log.read_bytes(),
@@ -197,10 +203,12 @@ def test_no_secret_and_no_payload_stands_anywhere_outside(line_folder):
             (process / "cmdline").read_bytes(),
             (process / "environ").read_bytes(),
         ]
-        assert line.daemon.stop() == 0
+        limits = (process / "limits").read_text()
+        assert re.search(r"Max core file size +0 +0 ", limits), "a core file would hold secrets"
+        assert line.daemon.stop(signal.SIGABRT) == -signal.SIGABRT
         places.append(line.daemon.log.read_bytes())
         assert not [place for place in places if CANARY.encode() in place]
-        spool = line.spool_path.read_bytes()
+        spool = b"".join(one.read_bytes() for one in line.spool_path.parent.glob("spool.db*"))
         assert f"{CANARY}-payload".encode() in spool
         assert not re.search(f"{CANARY}-(mqtt|zerobus)".encode(), spool)
 

@@ -20,16 +20,28 @@ from collector.commands._options import config_option
     type=click.Choice(["debug", "info", "warning", "error"]),
     help="What is logged.",
 )
-def command(config: Path, log_level: str) -> None:
+@click.option(
+    "--log-format",
+    default="text",
+    show_default=True,
+    type=click.Choice(["text", "json"]),
+    help="How: as key=value, or as an object of JSON a line.",
+)
+def command(config: Path, log_level: str, log_format: str) -> None:
     """Run the collector in the foreground; systemd, or you, own the background.
 
-    Logs go to stderr. SIGTERM and SIGINT end it in order within 20 seconds; a second one at once.
+    Logs go to stderr, one event a line, and what is repeated once a minute with a count. SIGHUP
+    reads the configuration again. SIGTERM and SIGINT end it in order within 20 seconds; a second
+    one at once.
 
     Example: collector run --config /etc/collector/stations.yaml
     """
-    from collector import logs
+    from collector import logs, sdk_log
     from collector.config import load
+
+    logs.configure(log_level, log_format)
+    loaded = load(config)
+    sdk_log.join(log_level)
     from collector.daemon import run
 
-    logs.configure(log_level)
-    run(load(config))
+    run(loaded)

@@ -7,6 +7,7 @@ ends the process loudly: a collector that runs on half of its threads would be b
 import faulthandler
 import logging
 import os
+import resource
 import signal
 import sys
 import threading
@@ -23,6 +24,7 @@ from collector.daemon.notify import longer_start, notify, watchdog_interval_s
 from collector.daemon.reload import Reloads
 from collector.daemon.snapshot import Snapshots
 from collector.errors import CollectorError, LockedError, SpoolDamagedError
+from collector.logs import tell_repeats
 from collector.operations import Scene
 from collector.plan import plan
 from collector.signals import Ending
@@ -46,6 +48,8 @@ def run(config: Config, line_type: type[Line] = Line) -> NoReturn:
     faulthandler.enable()
     faulthandler.register(signal.SIGUSR1, all_threads=True)
     os.umask(0o077)
+    # A core file would hold secrets.
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     _Daemon(config, line_type).run()
 
 
@@ -120,6 +124,7 @@ class _Daemon:
                 self._line.drains.look_after(self._line.spool.reader.tables())
             self._report()
             self._heartbeats.tick(self._snapshot)
+            tell_repeats()
         except SpoolDamagedError as failed:
             _log.critical("%s", failed)
             self._exit(1)

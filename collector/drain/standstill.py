@@ -95,7 +95,7 @@ class Standstill:
         """Change what status and health say."""
         state = self._state
         if name == "streaming" and state.state in ("held", "waiting"):
-            _log.info("%s: streaming again", self._table)
+            _log.info("%s: streaming again", self._table, extra={"table": self._table})
         state.state, state.reason, state.hint = name, reason, hint
         state.stuck = self._outdated.stuck
 
@@ -124,7 +124,8 @@ class Standstill:
         if said != before:
             name, reason, hint = said
             shown = f" ({hint})" if hint else ""
-            _log.log(level, "%s: %s: %s%s", self._table, name, reason, shown)
+            fields = {"table": self._table}
+            _log.log(level, "%s: %s: %s%s", self._table, name, reason, shown, extra=fields)
 
     def _is_only_aside_left(self) -> bool:
         if not self._front.has_aside:

@@ -75,7 +75,7 @@ class Ages:
                 taken_out, may_be_more = self._expire_some(table, now_us)
                 count += taken_out
             if count:
-                _log.warning("%s: %d records expired", table, count)
+                _log.warning("%s: %d records expired", table, count, extra={"table": table})
 
     def _expire_some(self, table: str, now_us: int) -> tuple[int, bool]:
         """Look at the next batches of a table; returns what went, and whether to look on."""

@@ -53,7 +53,7 @@ class Process:
         return self.stop(signal.SIGKILL)
 
     def tail(self):
-        return self.log.read_text(errors="replace")[-3_000:] if self.log.exists() else ""
+        return self.log.read_text(errors="replace")[-20_000:] if self.log.exists() else ""
 
 
 class LocalZerobus(Process):
