@@ -16,6 +16,11 @@ from support.waiting import wait_for
 
 from collector import status
 
+COLUMNS = [
+    {"name": "device_name", "type": "STRING"},
+    {"name": "temp", "type": "INT"},
+    {"name": "humidity", "type": "BIGINT"},
+]
 ONE = "main.iot.station_one"
 THREE = "main.iot.station_three"
 
@@ -228,3 +233,18 @@ def test_a_line_that_speaks_mqtt_3_1_1_gets_new_filters_too(line_folder):
         wait_for(lambda: "other/+" in granted(line), "the new filter")
         line.publisher().publish([(5, "other/d", b'{"device_name": "x", "humidity": 5}')])
         line.wait_delivered([5])
+
+
+def test_a_held_table_goes_on_when_its_mended_schema_is_reloaded(line):
+    tables = line.own_tables()
+    schema = tables / "station_one" / "schema.proto"
+    text = schema.read_text()
+    schema.write_text(text.replace("}", "  optional string colour = 4;\n}"))
+    assert line.reload() == ""
+    line.zerobus.define(ONE, COLUMNS)
+    line.publisher().publish([reading(number) for number in range(10)])
+    wait_for(lambda: line.status()["tables"][ONE].get("state") == "held", "the hold", 60)
+    schema.write_text(text)
+    assert line.reload() == ""
+    line.wait_delivered(range(10), 20)
+    line.check_balances()

@@ -74,8 +74,11 @@ class Drains:
             return True
 
     def change(self, schemas: Mapping[str, Schema]) -> None:
-        """Have other schemas configured, from the next look at each on."""
-        self._shared.schemas = schemas
+        """Have other schemas configured; tables that are held are tried again at once."""
+        self._shared.change(schemas)
+        with self._lock:
+            for drain in self._drains.values():
+                drain.notify()
 
     def bury(self, table: str, last_batch: int) -> None:
         """Take an operator's word: what is refused up to this batch is buried; 0 ends it."""

@@ -16,7 +16,8 @@ class Shared:
     """One of it in a line; usable from every drain's thread.
 
     `schemas` are the configured ones by table; a table that has left the configuration drains by
-    what the spool knows. `look` says what differs between a table and its schema.
+    what the spool knows. `changes` counts the reloads that may have changed them. `look` says what
+    differs between a table and its schema.
     """
 
     def __init__(
@@ -31,6 +32,7 @@ class Shared:
         self.connections = connections
         self.options = options
         self.schemas = schemas
+        self.changes = 0
         self._look = look
         self.rate = Rate(options.max_records_per_second, options.max_bytes_per_second)
         self.stop_deadline = float("inf")
@@ -56,6 +58,14 @@ class Shared:
         """Wait, unless the line ends."""
         self._stopping.wait(seconds)
 
+    def change(self, schemas: Mapping[str, Schema]) -> None:
+        """Have other schemas configured; whoever waits tries again: something may be mended."""
+        with self._recovery:
+            self.schemas = schemas
+            self.changes += 1
+            self._recovery.notify_all()
+        self.recovered()
+
     def wait_for_recovery(self, seconds: float) -> None:
         """Wait, unless the line ends or another table finds that the service is back."""
         with self._recovery:
@@ -79,9 +89,13 @@ class Shared:
         return self._burials.get(table, 0)
 
     def wait_for_word(self, table: str, known: int, seconds: float) -> None:
-        """Wait, unless the line ends or an operator says other than what is `known`."""
+        """Wait, unless the line ends, or an operator reloads or says other than what is `known`."""
         with self._recovery:
-            self._recovery.wait_for(lambda: self.stopping or self.may_bury(table) != known, seconds)
+            changes = self.changes
+            self._recovery.wait_for(
+                lambda: self.stopping or self.may_bury(table) != known or self.changes != changes,
+                seconds,
+            )
 
     def look(self, table: str) -> str:
         """Say what differs between a table and its configured schema; asks the workspace."""

@@ -49,6 +49,7 @@ class Standstill:
         self._backoff = Backoff(0.5, 60.0)
         self._held_backoff = Backoff(_HELD_FIRST_S, _HELD_MAX_S)
         self._was_away = False
+        self._changes = shared.changes
 
     @property
     def tries(self) -> int:
@@ -85,7 +86,9 @@ class Standstill:
     def wait_for_aside(self) -> None:
         """Wait until what was set aside is to be tried again, or something else is there."""
         remaining = self._held_backoff.remaining()
-        if remaining > 0 and not self._shared.may_bury(self._table):
+        changes, self._changes = self._changes, self._shared.changes
+        is_told = self._shared.may_bury(self._table) or self._changes != changes
+        if remaining > 0 and not is_told:
             self._wake.wait(remaining)
             self._wake.clear()
         else:
