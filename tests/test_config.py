@@ -10,7 +10,7 @@ import pytest
 import yaml
 from hypothesis import given
 from hypothesis import strategies as st
-from pydantic import ValidationError
+from pydantic import SecretStr, ValidationError
 
 from collector.config import (
     Config,
@@ -25,6 +25,7 @@ from collector.config import (
     parse_size,
     quantities,
 )
+from collector.config.environment import instance_of, runtime_folder, spool_file
 from collector.config.models import Box, DeadLetters, Heartbeat
 from collector.errors import ConfigError
 
@@ -274,6 +275,28 @@ def test_systemd_says_where_state_and_runtime_files_go(read):
     assert config.runtime_dir == Path("/run/c")
 
 
+@pytest.mark.parametrize(
+    ("folder", "state", "runtime", "instance"),
+    [
+        ("/etc/collector", "/var/lib/collector", "/run/collector", ""),
+        ("/etc/collector/tables/..", "/var/lib/collector", "/run/collector", ""),
+        ("/etc/collector/line1", "/var/lib/collector-line1", "/run/collector-line1", "line1"),
+        ("/etc/collector/line1/more", "state", "", ""),
+        ("/srv/collector", "state", "", ""),
+    ],
+)
+def test_a_command_finds_the_folders_of_the_unit_by_the_place_of_the_file(
+    folder, state, runtime, instance
+):
+    # Who runs a command has none of the variables that systemd sets for the daemon.
+    place = Path(folder)
+    assert spool_file({}, place) == f"{state}/spool.db"
+    assert runtime_folder({}, place) == runtime
+    assert instance_of(place) == instance
+    told = {"STATE_DIRECTORY": "/a", "RUNTIME_DIRECTORY": "/b:/c"}
+    assert (spool_file(told, place), runtime_folder(told, place)) == ("/a/spool.db", "/b")
+
+
 def test_relative_paths_start_at_the_folder_of_the_file(read, tmp_path, monkeypatch):
     (tmp_path / "ca.pem").write_text("")
     monkeypatch.chdir("/")
@@ -481,7 +504,8 @@ def test_a_broken_reference_is_named(problems, text):
 
 @pytest.fixture
 def credentials(tmp_path):
-    folder = tmp_path / "credentials"
+    """The folder in which systemd hands them on."""
+    folder = tmp_path / "handed-on"
     folder.mkdir()
     return folder
 
@@ -514,6 +538,34 @@ def test_a_secret_need_not_be_in_the_file_when_systemd_gives_it(read, credential
     (credentials / "client_secret").write_text("x")
     text = MINIMAL.replace("  client_secret: hush\n", "")
     assert read(text, CREDENTIALS_DIRECTORY=str(credentials)).zerobus.client_secret
+
+
+def test_a_credential_that_is_empty_is_none(read, credentials):
+    # The unit sets one where there is no file, so that it starts without.
+    (credentials / "client_secret").write_text("")
+    config = read(MINIMAL, CREDENTIALS_DIRECTORY=str(credentials))
+    assert config.zerobus.client_secret.get_secret_value() == "hush"
+
+
+def test_a_command_finds_the_credentials_beside_the_file(read, tmp_path, credentials):
+    (tmp_path / "credentials").mkdir()
+    (tmp_path / "credentials" / "client_secret").write_text("kept")
+    kept = read(MINIMAL, CREDENTIALS_DIRECTORY=str(credentials)).zerobus.client_secret
+    assert kept.get_secret_value() == "kept"
+    (credentials / "client_secret").write_text("handed on")
+    given = read(MINIMAL, CREDENTIALS_DIRECTORY=str(credentials)).zerobus.client_secret
+    assert given.get_secret_value() == "handed on"
+
+
+def test_what_needs_no_secret_reads_none(tmp_path):
+    file = tmp_path / "stations.yaml"
+    text = MINIMAL.replace("client_secret: hush", "client_secret_file: not-there")
+    text = text.replace("mqtt:\n", "mqtt:\n  username: u\n  password: ${NOT_SET}\n")
+    file.write_text(text)
+    assert load(file, {}, secrets=False).zerobus.client_secret.get_secret_value() == "not read"
+    file.write_text(MINIMAL.replace("  client_secret: hush\n", ""))
+    config = load(file, {}, secrets=False)
+    assert (config.zerobus.client_secret, config.mqtt.password) == (SecretStr("not read"), None)
 
 
 @pytest.mark.parametrize(

@@ -39,7 +39,7 @@ def carry_out(
     from collector.config import load
     from collector.spool.lock import SpoolLock
 
-    loaded = load(config)
+    loaded = load(config, secrets=False)
     lock = SpoolLock(loaded.spool.path)
     if not lock.take():
         return _watched(_by_the_daemon(loaded, lock.holder(), request), unit)
@@ -59,7 +59,7 @@ def _alone(
     operations_to_system_log()
     spool = Spool(loaded.spool.path, Limits.of(loaded))
     try:
-        with _drains(loaded, spool) if draining else nullcontext() as drains:
+        with _drains(config, spool) if draining else nullcontext() as drains:
             scene = Scene(spool, config.absolute(), drains, spool.tick)
             yield from _steps(perform(scene, request))
     finally:
@@ -67,12 +67,13 @@ def _alone(
 
 
 @contextmanager
-def _drains(loaded: "Config", spool: "Spool") -> Iterator["Drains"]:
+def _drains(config: Path, spool: "Spool") -> Iterator["Drains"]:
     """Drain tables as the daemon would: those that the operation notifies."""
+    from collector.config import load
     from collector.daemon.draining import STOP_S, make_drains
     from collector.plan import plan
 
-    drains = make_drains(plan(loaded), spool)
+    drains = make_drains(plan(load(config)), spool)
     try:
         yield drains
     finally:

@@ -138,4 +138,4 @@ def spool_path(config: Path, file: Path | None) -> Path:
         return file
     from collector.config import load
 
-    return load(config).spool.path
+    return load(config, secrets=False).spool.path

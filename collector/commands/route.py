@@ -41,7 +41,7 @@ def command(topic: str, payload: str | None, config: Path, as_json: bool) -> Non
     if not topic or set(topic) & set("+#\0"):
         raise click.UsageError("A message has a topic, not a filter: no +, no #, not empty.")
     body = _body(payload)
-    compiled = plan(load(config))
+    compiled = plan(load(config, secrets=False))
     remember(compiled)
     offers = compiled.router.resolve(topic.encode(), ()).offers
     outcomes = [_outcome(compiled, offer, topic, body) for offer in offers]

@@ -50,10 +50,10 @@ def command(config: Path, as_json: bool, watched: bool, every_s: float) -> None:
         _check_terminal(every_s, as_json=as_json)
         from collector.commands._watch import watch
 
-        watch(load(config).runtime_dir, every_s)
+        watch(load(config, secrets=False).runtime_dir, every_s)
         return
     try:
-        snapshot = status.read(load(config).runtime_dir)
+        snapshot = status.read(load(config, secrets=False).runtime_dir)
     except status.NotRunningError as error:
         if as_json:
             echo_json({"health": "not running", "reasons": [str(error)]})

@@ -4,6 +4,7 @@ The environment outranks `.env`. No error quotes a value: any of them may be a s
 """
 
 import hashlib
+import os
 import re
 from collections.abc import Mapping
 from pathlib import Path
@@ -12,6 +13,8 @@ from typing import Final
 from collector.errors import Problem
 
 SECRET_MAX_BYTES: Final = 64 * 1024
+INSTALLED: Final = Path("/etc/collector")
+"""Where the files of `systemd/collector.service` and of its instances are."""
 
 _REFERENCE = re.compile(r"(\$?)\$\{(?:([A-Za-z_][A-Za-z0-9_]*)(:-([^}]*))?\}|)")
 _ASSIGNMENT = re.compile(r"(?:export\s+)?([A-Za-z_][A-Za-z0-9_]*)\s*=\s*(.*)")
@@ -87,14 +90,34 @@ def read_secret(file: Path) -> str:
     return text
 
 
-def first_folder(variables: Mapping[str, str], name: str) -> str:
-    """The first folder that systemd made for the service, by the variable it set."""
-    return variables.get(name, "").split(":")[0]
+def find_credential(name: str, variables: Mapping[str, str], folder: Path) -> Path | None:
+    """The file that is a credential: handed on by systemd, else in `credentials/` of a folder.
+
+    The unit sets an empty one where there is no file, so that it starts without; that is none.
+    """
+    places = [folder / "credentials"]
+    if handed_on := variables.get("CREDENTIALS_DIRECTORY"):
+        places.insert(0, Path(handed_on))
+    return next((place / name for place in places if _has_content(place / name)), None)
 
 
-def spool_file(variables: Mapping[str, str]) -> str:
-    """Where the spool is when the file does not say it."""
-    return f"{first_folder(variables, 'STATE_DIRECTORY') or 'state'}/spool.db"
+def instance_of(folder: Path) -> str:
+    """The instance of `collector@.service` whose files are in this folder, or nothing."""
+    place = Path(os.path.normpath(folder))
+    return place.name if place.parent == INSTALLED else ""
+
+
+def spool_file(variables: Mapping[str, str], folder: Path) -> str:
+    """Where the spool is when the file of a folder does not say it."""
+    unit = _unit_of(folder)
+    state = _first(variables, "STATE_DIRECTORY") or (f"/var/lib/{unit}" if unit else "state")
+    return f"{state}/spool.db"
+
+
+def runtime_folder(variables: Mapping[str, str], folder: Path) -> str:
+    """Where the status file is, or nothing: then it is beside the spool."""
+    unit = _unit_of(folder)
+    return _first(variables, "RUNTIME_DIRECTORY") or (f"/run/{unit}" if unit else "")
 
 
 def box_name(host: str, machine_id: Path) -> str | None:
@@ -109,6 +132,29 @@ def box_name(host: str, machine_id: Path) -> str | None:
     if not re.fullmatch(r"[0-9a-fA-F]{32}", identity):
         return None
     return f"{host}-{hashlib.sha256(identity.encode()).hexdigest()[:6]}"
+
+
+def _first(variables: Mapping[str, str], name: str) -> str:
+    """The first folder that systemd made for the service, by the variable it set."""
+    return variables.get(name, "").split(":")[0]
+
+
+def _unit_of(folder: Path) -> str:
+    """What systemd names the folders of a unit by: a command has no variable that says it."""
+    if Path(os.path.normpath(folder)) == INSTALLED:
+        return INSTALLED.name
+    instance = instance_of(folder)
+    return f"{INSTALLED.name}-{instance}" if instance else ""
+
+
+def _has_content(file: Path) -> bool:
+    """Whether there is a file that is not empty; one that can't be looked at is taken for one."""
+    try:
+        return file.stat().st_size > 0
+    except PermissionError:
+        return True
+    except OSError:
+        return False
 
 
 def _unquote(text: str) -> str | None:

@@ -15,14 +15,16 @@ from typing import Any, Final, TypeVar
 from pydantic import BaseModel, ValidationError
 
 from collector import formats
-from collector.config import fields
+from collector.config import across
 from collector.config.document import Place, read
 from collector.config.environment import (
     box_name,
     expand,
-    first_folder,
+    find_credential,
+    instance_of,
     read_dotenv,
     read_secret,
+    runtime_folder,
     spool_file,
 )
 from collector.config.models import (
@@ -36,7 +38,6 @@ from collector.config.models import (
     Station,
     Zerobus,
 )
-from collector.config.quantities import format_size
 from collector.config.section import Section, said_of
 from collector.config.vocabulary import Condition, TimeWindow, Words
 from collector.errors import ConfigError
@@ -65,17 +66,29 @@ _Section = TypeVar("_Section", bound=Section)
 
 
 def load(
-    path: Path, environment: Mapping[str, str] | None = None, machine_id: Path = MACHINE_ID
+    path: Path,
+    environment: Mapping[str, str] | None = None,
+    machine_id: Path = MACHINE_ID,
+    *,
+    secrets: bool = True,
 ) -> Config:
-    """Read `stations.yaml`; raises `ConfigError` with every problem that the file has."""
-    return _Loading(path, os.environ if environment is None else environment, machine_id).run()
+    """Read `stations.yaml`; raises `ConfigError` with every problem that the file has.
+
+    Without `secrets` none is read, and what stands for them opens nothing: a command that needs
+    none works for a user who may not read them, as where systemd hands them to the daemon alone.
+    """
+    variables = os.environ if environment is None else environment
+    return _Loading(path, variables, machine_id, secrets=secrets).run()
 
 
 class _Loading:
     """One reading of one file; collects problems in its document and warnings."""
 
-    def __init__(self, path: Path, variables: Mapping[str, str], machine_id: Path) -> None:
+    def __init__(
+        self, path: Path, variables: Mapping[str, str], machine_id: Path, *, secrets: bool
+    ) -> None:
         self._machine_id = machine_id
+        self._with_secrets = secrets
         self._folder = path.absolute().parent
         dotenv, problems = read_dotenv(self._folder / ".env")
         self._variables = {**dotenv, **variables}
@@ -93,7 +106,7 @@ class _Loading:
         for section, key, credential in _SECRETS:
             self._fill_secret(sections[section], (section, key), credential)
         self._fill_names(top, sections)
-        self._check_files(sections["mqtt"])
+        across.check_certificate(self._document, sections["mqtt"])
         mqtt = self._validate(Mqtt, sections["mqtt"], ("mqtt",))
         zerobus = self._validate(Zerobus, sections["zerobus"], ("zerobus",))
         spool = self._validate(SpoolLimits, sections["spool"], ("spool",))
@@ -104,12 +117,12 @@ class _Loading:
         heartbeat = self._heartbeat(sections["heartbeat"])
         if heartbeat:
             stations += self._heartbeat_station(heartbeat, entries)
-        self._check_limits(mqtt, spool)
-        self._check_tables(stations)
+        across.check_limits(self._document, mqtt, spool)
+        across.check_tables(self._document, stations)
         for place, text in self._document.unexpanded.items():
             self._document.report(place, text)
         if mqtt:
-            self._warn_about_plaintext(mqtt)
+            self._warnings.extend(across.plaintext_warnings(mqtt))
         if self._document.problems or not (mqtt and zerobus and spool and dead_letters and box):
             raise ConfigError(sorted(self._document.problems, key=lambda one: (one.file, one.line)))
         return Config(
@@ -141,12 +154,14 @@ class _Loading:
     def _fill_secret(self, section: dict[str, Any], place: Place, credential: str) -> None:
         """A systemd credential outranks the file, which outranks the value."""
         key = str(place[-1])
-        named = section.get(f"{key}_file")
-        source: Path | None = None
-        if folder := self._variables.get("CREDENTIALS_DIRECTORY"):
-            source = Path(folder) / credential
-        if source is None or not source.exists():
-            source = self._folder / Path(named).expanduser() if isinstance(named, str) else None
+        if not self._with_secrets:
+            self._document.unexpanded.pop(place, None)
+            if key in section or _SECTIONS[str(place[0])].model_fields[key].is_required():
+                section[key] = "not read"
+            return
+        source = find_credential(credential, self._variables, self._folder)
+        if source is None and isinstance(named := section.get(f"{key}_file"), str):
+            source = self._folder / Path(named).expanduser()
         if source is None:
             return
         self._document.unexpanded.pop(place, None)
@@ -165,18 +180,15 @@ class _Loading:
                 f"{self._machine_id} gives no machine id: gateway and mqtt.client_id come from"
                 f" the host name {host} alone; set both, two boxes must never share them"
             )
-        top.setdefault("gateway", name or host)
-        sections["mqtt"].setdefault("client_id", name or host)
-        sections["spool"].setdefault("path", spool_file(self._variables))
+        # Two instances on one box are two: to the broker, and in what identifies a record.
+        own = "-".join(filter(None, (name or host, instance_of(self._folder))))
+        top.setdefault("gateway", own)
+        sections["mqtt"].setdefault("client_id", own)
+        sections["spool"].setdefault("path", spool_file(self._variables, self._folder))
 
     def _runtime_dir(self, spool: SpoolLimits | None) -> str:
         folder = spool.path.parent if spool else self._folder
-        return first_folder(self._variables, "RUNTIME_DIRECTORY") or str(folder)
-
-    def _check_files(self, mqtt: dict[str, Any]) -> None:
-        for key, other in (("cert_file", "key_file"), ("key_file", "cert_file")):
-            if key in mqtt and other not in mqtt:
-                self._document.report(("mqtt", key), f"needs {other} as well")
+        return runtime_folder(self._variables, self._folder) or str(folder)
 
     def _validate(
         self, model: type[_Section], values: dict[str, Any], place: Place
@@ -271,47 +283,6 @@ class _Loading:
         folder = self._folder / "tables" / str(values["schema"])
         built = self._build(model, options, (*place, str(chosen)), folder)
         return built or formats.FormatOptions()
-
-    def _check_limits(self, mqtt: Mqtt | None, spool: SpoolLimits | None) -> None:
-        """The limits of the spool that only make sense together with the inbox."""
-        if mqtt is None or spool is None:
-            return
-        inbox = mqtt.inbox_max_bytes
-        if spool.commit_max_bytes > inbox:
-            self._document.report(
-                ("spool", "commit_max_bytes"),
-                f"must not be more than mqtt.inbox_max_bytes ({format_size(inbox)})",
-            )
-        if spool.max_bytes * 0.95 < 2 * inbox:
-            self._document.report(
-                ("spool", "max_bytes"),
-                f"must leave room for twice mqtt.inbox_max_bytes ({format_size(inbox)}) and 5 %",
-                "a spool that was full is used again when it has that much room",
-            )
-
-    def _check_tables(self, stations: list[Station]) -> None:
-        first: dict[str, Station] = {}
-        for station in stations:
-            other = first.setdefault(station.table.lower(), station)
-            place: Place = ("stations", station.name)
-            if other.table != station.table:
-                text = f"is the table of {other.name}, written differently: {other.table}"
-                self._document.report((*place, "table"), text)
-            elif other.schema_dir != station.schema_dir:
-                text = f"must be that of {other.name}, which feeds the same table"
-                self._document.report((*place, "schema"), text, f"schema: {other.schema_dir.name}")
-
-    def _warn_about_plaintext(self, mqtt: Mqtt) -> None:
-        if mqtt.encrypted:
-            return
-        if mqtt.password and not fields.is_loopback(mqtt.host):
-            self._warnings.append(
-                f"mqtt.url: the password goes to {mqtt.host} unencrypted; use mqtts:// or wss://"
-            )
-        if mqtt.ca_file or mqtt.cert_file:
-            self._warnings.append(
-                f"mqtt.ca_file and mqtt.cert_file have no effect with {mqtt.scheme}://"
-            )
 
 
 def _nearest(key: str, known: tuple[str, ...]) -> str:

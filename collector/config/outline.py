@@ -28,7 +28,7 @@ def outline(path: Path) -> Outline:
     values = _mapping(read(path, lambda text: expand(text, variables)).values)
     stations = _mapping(values.get("stations"))
     tables = [_mapping(one).get("table") for one in stations.values()]
-    spool = _mapping(values.get("spool")).get("path") or spool_file(variables)
+    spool = _mapping(values.get("spool")).get("path") or spool_file(variables, folder)
     return Outline(
         stations=tuple(stations),
         tables=tuple(dict.fromkeys(name for name in tables if isinstance(name, str))),

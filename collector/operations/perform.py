@@ -38,7 +38,9 @@ class Scene:
 
 
 def _replay(scene: Scene, request: dict[str, Any]) -> Operation:
-    replay = Replay(scene.spool, plan(load(scene.config)), station=request.get("station", ""))
+    replay = Replay(
+        scene.spool, plan(load(scene.config, secrets=False)), station=request.get("station", "")
+    )
     return replay.run(_selection(request), dry_run=bool(request.get("dry_run")))
 
 

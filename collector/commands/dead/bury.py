@@ -42,7 +42,7 @@ def command(table: str, config: Path, dry_run: bool, yes: bool) -> None:
         click.echo(f"{count:,} records of {table} wait{_state(config, table)}")
         return
     fate = "are sent, and become dead letters where Zerobus refuses them"
-    if count > (most := load(config).dead_letters.max_count):
+    if count > (most := load(config, secrets=False).dead_letters.max_count):
         fate += f" (of more than dead_letters.max_count, {most:,}, the oldest go for good)"
     confirm(count, f"records of {table}", yes=yes, fate=fate)
     done = carry_out(config, {"operation": "bury", "table": table}, "buried", draining=True)
@@ -56,7 +56,7 @@ def _state(config: Path, table: str) -> str:
     from collector.config import load
 
     try:
-        state = status.read(load(config).runtime_dir)["tables"].get(table, {})
+        state = status.read(load(config, secrets=False).runtime_dir)["tables"].get(table, {})
     except status.NotRunningError:
         return ""
     return printable(f"; it is {state.get('state', 'idle')}: {state.get('reason') or 'no reason'}")

@@ -54,7 +54,7 @@ def _configured(config: Path) -> tuple[Path, int, dict[str, Any] | None]:
     from collector import status
     from collector.config import load
 
-    loaded = load(config)
+    loaded = load(config, secrets=False)
     try:
         snapshot = status.read(loaded.runtime_dir)
     except status.NotRunningError:

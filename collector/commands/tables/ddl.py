@@ -48,7 +48,7 @@ def command(names: tuple[str, ...], principal: str | None, config: Path) -> None
     from collector.config import load
     from collector.tables.sql import create_table, grants
 
-    loaded = load(config)
+    loaded = load(config, secrets=False)
     chosen = choose(loaded, names)
     click.echo(_HEADING)
     for one in chosen:

@@ -1,0 +1,62 @@
+"""What is checked across keys, sections and stations of `stations.yaml`, when each by itself is right."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from collector.config import fields
+from collector.config.document import Document, Place
+from collector.config.models import Mqtt, SpoolLimits, Station
+from collector.config.quantities import format_size
+
+
+def check_certificate(document: Document, mqtt: Mapping[str, Any]) -> None:
+    """Report a certificate without its key, or a key without its certificate."""
+    for key, other in (("cert_file", "key_file"), ("key_file", "cert_file")):
+        if key in mqtt and other not in mqtt:
+            document.report(("mqtt", key), f"needs {other} as well")
+
+
+def check_limits(document: Document, mqtt: Mqtt | None, spool: SpoolLimits | None) -> None:
+    """Report limits of the spool that only make sense together with the inbox."""
+    if mqtt is None or spool is None:
+        return
+    inbox = mqtt.inbox_max_bytes
+    if spool.commit_max_bytes > inbox:
+        document.report(
+            ("spool", "commit_max_bytes"),
+            f"must not be more than mqtt.inbox_max_bytes ({format_size(inbox)})",
+        )
+    if spool.max_bytes * 0.95 < 2 * inbox:
+        document.report(
+            ("spool", "max_bytes"),
+            f"must leave room for twice mqtt.inbox_max_bytes ({format_size(inbox)}) and 5 %",
+            "a spool that was full is used again when it has that much room",
+        )
+
+
+def check_tables(document: Document, stations: list[Station]) -> None:
+    """Report stations of one table that do not agree on it."""
+    first: dict[str, Station] = {}
+    for station in stations:
+        other = first.setdefault(station.table.lower(), station)
+        place: Place = ("stations", station.name)
+        if other.table != station.table:
+            text = f"is the table of {other.name}, written differently: {other.table}"
+            document.report((*place, "table"), text)
+        elif other.schema_dir != station.schema_dir:
+            text = f"must be that of {other.name}, which feeds the same table"
+            document.report((*place, "schema"), text, f"schema: {other.schema_dir.name}")
+
+
+def plaintext_warnings(mqtt: Mqtt) -> list[str]:
+    """Say what a connection without TLS shows to others, and what has no effect on it."""
+    if mqtt.encrypted:
+        return []
+    warnings = []
+    if mqtt.password and not fields.is_loopback(mqtt.host):
+        warnings.append(
+            f"mqtt.url: the password goes to {mqtt.host} unencrypted; use mqtts:// or wss://"
+        )
+    if mqtt.ca_file or mqtt.cert_file:
+        warnings.append(f"mqtt.ca_file and mqtt.cert_file have no effect with {mqtt.scheme}://")
+    return warnings
