@@ -53,7 +53,7 @@ $(BIN)/pip:
 		|| { echo "Python 3.11 or newer is needed: make PYTHON=python3.12 ..." >&2; exit 1; }
 	$(PYTHON) -m venv .venv
 
-# Tests of the real thing need a real broker, and openssl for its certificates.
+# Tests of the real thing need a real broker, openssl for its certificates, and a systemd to boot.
 .PHONY: mosquitto
 mosquitto:
 	@[ "$$(id -u)" = 0 ] && sudo= || sudo=sudo; \
@@ -61,5 +61,6 @@ mosquitto:
 	command -v mosquitto >/dev/null || set -- "$$@" mosquitto; \
 	command -v mosquitto_pub >/dev/null || set -- "$$@" mosquitto-clients; \
 	command -v openssl >/dev/null || set -- "$$@" openssl; \
+	command -v systemd-analyze >/dev/null || set -- "$$@" systemd; \
 	[ $$# = 0 ] || { $$sudo apt-get update \
 		&& $$sudo apt-get install --yes --no-install-recommends "$$@"; }

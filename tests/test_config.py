@@ -540,9 +540,10 @@ def test_a_secret_need_not_be_in_the_file_when_systemd_gives_it(read, credential
     assert read(text, CREDENTIALS_DIRECTORY=str(credentials)).zerobus.client_secret
 
 
-def test_a_credential_that_is_empty_is_none(read, credentials):
+@pytest.mark.parametrize("content", ["", "\n"])
+def test_a_credential_that_is_empty_is_none(read, credentials, content):
     # The unit sets one where there is no file, so that it starts without.
-    (credentials / "client_secret").write_text("")
+    (credentials / "client_secret").write_text(content)
     config = read(MINIMAL, CREDENTIALS_DIRECTORY=str(credentials))
     assert config.zerobus.client_secret.get_secret_value() == "hush"
 

@@ -1,4 +1,4 @@
-"""What is checked across keys, sections and stations of `stations.yaml`, when each by itself is right."""
+"""What is checked across keys, sections and stations, when each by itself is right."""
 
 from collections.abc import Mapping
 from typing import Any

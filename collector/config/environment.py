@@ -93,7 +93,7 @@ def read_secret(file: Path) -> str:
 def find_credential(name: str, variables: Mapping[str, str], folder: Path) -> Path | None:
     """The file that is a credential: handed on by systemd, else in `credentials/` of a folder.
 
-    The unit sets an empty one where there is no file, so that it starts without; that is none.
+    The unit sets a line end where there is no file, so that it starts without; that is none.
     """
     places = [folder / "credentials"]
     if handed_on := variables.get("CREDENTIALS_DIRECTORY"):
@@ -148,13 +148,14 @@ def _unit_of(folder: Path) -> str:
 
 
 def _has_content(file: Path) -> bool:
-    """Whether there is a file that is not empty; one that can't be looked at is taken for one."""
+    """Whether there is more in a file than a line end; one that can't be read is taken for one."""
     try:
-        return file.stat().st_size > 0
-    except PermissionError:
-        return True
-    except OSError:
+        with file.open("rb") as stream:
+            return bool(stream.read(3).strip(b"\r\n"))
+    except (FileNotFoundError, NotADirectoryError):
         return False
+    except OSError:
+        return True
 
 
 def _unquote(text: str) -> str | None:
