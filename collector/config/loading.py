@@ -170,7 +170,9 @@ class _Loading:
         except ValueError as error:
             # The section is not to be called incomplete as well.
             section[key] = "unreadable"
-            self._document.report((*place[:-1], f"{key}_file"), str(error))
+            denied = isinstance(error.__cause__, PermissionError)
+            hint = "run the command as root, with sudo" if denied else ""
+            self._document.report((*place[:-1], f"{key}_file"), str(error), hint)
 
     def _fill_names(self, top: dict[str, Any], sections: dict[str, dict[str, Any]]) -> None:
         host = socket.gethostname()
