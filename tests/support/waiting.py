@@ -1,7 +1,17 @@
 """Waiting for a condition with a deadline, and ports that are free."""
 
+import itertools
+import os
+import random
 import socket
 import time
+
+_FIRST, _COUNT = 10_000, 20_000
+# Test processes that run at one time begin at different places.
+_ports = (
+    _FIRST + number % _COUNT
+    for number in itertools.count(random.Random(os.getpid()).randrange(_COUNT))
+)
 
 
 def wait_for(condition, what, seconds=30.0, step=0.05):
@@ -17,9 +27,16 @@ def wait_for(condition, what, seconds=30.0, step=0.05):
 
 
 def free_port():
-    with socket.socket() as sock:
-        sock.bind(("127.0.0.1", 0))
-        return sock.getsockname()[1]
+    """Return a port that is free, and below those that the kernel gives to whoever asks for any:
+    nobody else takes it before it is used."""
+    for port in _ports:
+        with socket.socket() as sock:
+            try:
+                sock.bind(("127.0.0.1", port))
+            except OSError:
+                continue
+            return port
+    raise AssertionError
 
 
 def answers(port):
