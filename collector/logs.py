@@ -124,7 +124,7 @@ def _key(record: logging.LogRecord) -> object:
     return record.name, record.levelno, record.msg, texts
 
 
-class _Handler(logging.StreamHandler):  # type: ignore[type-arg]
+class _Stderr(logging.StreamHandler):  # type: ignore[type-arg]
     """Writes to stderr what is no repeat."""
 
     def __init__(self, lines: _Lines) -> None:
@@ -146,7 +146,7 @@ class _Handler(logging.StreamHandler):  # type: ignore[type-arg]
 def tell_repeats() -> None:
     """Write, once a minute for each, what was left out of the logs; to be called now and then."""
     for handler in logging.getLogger().handlers:
-        if isinstance(handler, _Handler):
+        if isinstance(handler, _Stderr):
             handler.tell()
 
 
@@ -169,4 +169,4 @@ def operations_to_system_log() -> None:
 def configure(level: str, form: str = "text") -> None:
     """Send logs of `level` and above to stderr, as `text` (key=value) or `json`."""
     lines = _Lines(as_json=form == "json", journald="JOURNAL_STREAM" in os.environ)
-    logging.basicConfig(level=level.upper(), handlers=[_Handler(lines)], force=True)
+    logging.basicConfig(level=level.upper(), handlers=[_Stderr(lines)], force=True)
