@@ -30,13 +30,26 @@ TIMEOUT_S: Final = 10.0
 TRIES: Final = 4
 ANSWER_MAX_BYTES: Final = 16 * 1024 * 1024
 _SAID_MAX: Final = 300
+_ALL: Final = {"grant_type": "client_credentials", "scope": "all-apis"}
 _REDIRECTS: Final = frozenset({301, 302, 303, 307, 308})
 
 
 class CatalogError(CollectorError):
-    """The workspace did not say what a table is like."""
+    """The workspace did not say what a table is like.
+
+    `status` is that of HTTP, 0 without an answer; `code` is the error's name in the answer, such as
+    `invalid_client`, and `said` its text: strangers' words, made printable.
+    """
 
     exit_code = 4
+
+    def __init__(
+        self, message: str, hint: str = "", status: int = 0, code: str = "", said: str = ""
+    ) -> None:
+        super().__init__(message, hint)
+        self.status = status
+        self.code = code
+        self.said = said
 
 
 class TransientCatalogError(CatalogError):
@@ -48,7 +61,10 @@ class NoTableError(CatalogError):
 
 
 class Catalog:
-    """The catalog of a workspace; usable from every thread."""
+    """The catalog of a workspace; usable from every thread.
+
+    `workspace_id` is what the workspace called itself in its last answer; empty when it did not.
+    """
 
     def __init__(
         self, options: Zerobus, *, timeout_s: float = TIMEOUT_S, pause_s: float = 0.5
@@ -59,6 +75,7 @@ class Catalog:
         self._timeout_s = timeout_s
         self._pause_s = pause_s
         self._ca_file = options.ca_file
+        self.workspace_id = ""
 
     def table(self, name: str, tries: int = TRIES) -> Mapping[str, Any]:
         """Ask for a table, at most so many times.
@@ -76,6 +93,22 @@ class Catalog:
         answer: Mapping[str, Any] = retrying(self._table, name)
         return answer
 
+    def check_credentials(self) -> None:
+        """Ask once for a token.
+
+        Raises:
+            CatalogError: there is none.
+        """
+        self._token()
+
+    def check_grants(self, name: str, workspace_id: str) -> None:
+        """Ask once for a token that may write to a table by Zerobus, as its own client does.
+
+        Raises:
+            CatalogError: there is none.
+        """
+        self._token(_writing(name, workspace_id))
+
     def _table(self, name: str) -> Mapping[str, Any]:
         path = ".".join(quote(part, safe="") for part in name.split("."))
         headers = {"Authorization": f"Bearer {self._token()}", "Accept": "application/json"}
@@ -84,12 +117,12 @@ class Catalog:
         )
         return self._ask(request, f"the table {name}", _table_hints(name), NoTableError)
 
-    def _token(self) -> str:
+    def _token(self, more: Mapping[str, str] | None = None) -> str:
         # A program that asks for a table now and then needs no cache.
         pair = f"{self._client_id}:{self._secret.get_secret_value()}".encode()
         request = Request(  # noqa: S310 - As above.
             f"{self._url}/oidc/v1/token",
-            data=urlencode({"grant_type": "client_credentials", "scope": "all-apis"}).encode(),
+            data=urlencode({**_ALL, **(more or {})}).encode(),
             headers={"Authorization": f"Basic {base64.b64encode(pair).decode()}"},
         )
         hint = "Check zerobus.client_id, zerobus.client_secret and zerobus.workspace_url."
@@ -111,6 +144,7 @@ class Catalog:
         try:
             with opener.open(request, timeout=self._timeout_s) as answer:
                 raw = answer.read(ANSWER_MAX_BYTES + 1)
+                self.workspace_id = _workspace_id(answer.headers)
         except HTTPError as error:
             with error:
                 raise self._refused(error, what, hints, absent) from None
@@ -136,13 +170,18 @@ class Catalog:
     def _refused(
         self, error: HTTPError, what: str, hints: Mapping[int, str], absent: type[CatalogError]
     ) -> CatalogError:
-        text = f"{self._url} refuses {what}: HTTP {error.code} {error.reason}{_said(error)}"
+        self.workspace_id = _workspace_id(error.headers)
+        code, said = _said(error)
+        words = f": {said}" if said else ""
+        text = f"{self._url} refuses {what}: HTTP {error.code} {error.reason}{words}"
         hint = hints.get(error.code, "")
         if error.code in {408, 429} or (error.code >= 500 and error.code != 501):
-            return TransientCatalogError(text, "The workspace is busy or down: try again later.")
+            hint = "The workspace is busy or down: try again later."
+            return TransientCatalogError(text, hint, error.code, code, said)
         if error.code in _REDIRECTS:
             hint = "It points elsewhere: write the workspace's own address as workspace_url."
-        return (absent if error.code == 404 else CatalogError)(text, hint)
+        kind = absent if error.code == 404 else CatalogError
+        return kind(text, hint, error.code, code, said)
 
     def _tls(self) -> ssl.SSLContext:
         return ssl.create_default_context(cafile=self._ca_file)
@@ -164,12 +203,42 @@ def _table_hints(name: str) -> dict[int, str]:
     }
 
 
-def _said(error: HTTPError) -> str:
-    """What the answer says, as far as it can be shown: it is a stranger's text."""
+def _said(error: HTTPError) -> tuple[str, str]:
+    """The error's name and text in the answer, as far as they can be shown: a stranger's words."""
     try:
         document = json.loads(error.read(64 * 1024))
-        said = document.get("message") or document.get("error_description") or document["error"]
-    except (OSError, HTTPException, ValueError, AttributeError, KeyError):
-        return ""
-    text = "".join(char if char.isprintable() else " " for char in str(said))
-    return f": {text[:_SAID_MAX]}" if text else ""
+        code = document.get("error_code") or document.get("error") or ""
+        said = document.get("message") or document.get("error_description") or code
+    except (OSError, HTTPException, ValueError, AttributeError):
+        return "", ""
+    return _shown(code), _shown(said)
+
+
+def _shown(text: object) -> str:
+    return "".join(char if char.isprintable() else " " for char in str(text))[:_SAID_MAX]
+
+
+def _writing(name: str, workspace_id: str) -> dict[str, str]:
+    """What the Zerobus SDK adds when it asks for a token: the rights that writing takes."""
+    catalog, schema, _ = name.split(".")
+    wanted = (
+        ("CATALOG", catalog, ["USE CATALOG"]),
+        ("SCHEMA", f"{catalog}.{schema}", ["USE SCHEMA"]),
+        ("TABLE", name, ["SELECT", "MODIFY"]),
+    )
+    details = [
+        {
+            "type": "unity_catalog_privileges",
+            "privileges": privileges,
+            "object_type": kind,
+            "object_full_path": path,
+            **({"operations": ["zerobuswrite"]} if kind == "TABLE" else {}),
+        }
+        for kind, path, privileges in wanted
+    ]
+    resource = f"api://databricks/workspaces/{workspace_id}/zerobusDirectWriteApi"
+    return {"resource": resource, "authorization_details": json.dumps(details)}
+
+
+def _workspace_id(headers: Any) -> str:
+    return _shown(headers.get("x-databricks-org-id") or "")

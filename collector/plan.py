@@ -7,11 +7,11 @@ from collections.abc import Mapping as Dict
 from dataclasses import dataclass
 from pathlib import Path
 
-from collector.config import Config, Station
+from collector.config import Config, Station, load
 from collector.errors import ConfigError, Problem
 from collector.mapping import Mapping, compile_mapping
 from collector.router import Router, parse_filter
-from collector.tables import Schema, load_schemas
+from collector.tables import FILE_NAME, Schema, load_schemas
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +27,23 @@ class Plan:
         """The schema of each configured table."""
         stations = zip(self.config.stations, self.mappings, strict=True)
         return {station.table: mapping.schema for station, mapping in stations}
+
+
+def load_with_schemas(file: Path) -> Config:
+    """Read a configuration file.
+
+    Raises:
+        ConfigError: it has mistakes; those of the schemas beside it are told as well.
+    """
+    try:
+        return load(file)
+    except ConfigError as error:
+        folders = sorted(path.parent for path in (file.parent / "tables").glob(f"*/{FILE_NAME}"))
+        try:
+            load_schemas(folders)
+        except ConfigError as more:
+            raise ConfigError(error.problems + more.problems) from more
+        raise
 
 
 def plan(config: Config) -> Plan:

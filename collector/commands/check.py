@@ -10,7 +10,6 @@ from collector.commands._output import echo_columns, echo_json, json_option
 from collector.errors import ConfigError, Problem
 
 if TYPE_CHECKING:
-    from collector.config import Config
     from collector.plan import Plan
 
 
@@ -28,10 +27,10 @@ def command(config: Path, as_json: bool) -> None:
 
     Example: collector check --config /etc/collector/stations.yaml
     """
-    from collector.plan import plan
+    from collector.plan import load_with_schemas, plan
 
     try:
-        compiled = plan(_load(config))
+        compiled = plan(load_with_schemas(config))
         samples = _check_samples(compiled)
     except ConfigError as error:
         if as_json:
@@ -55,22 +54,6 @@ def command(config: Path, as_json: bool) -> None:
         click.echo(f"warning: {warning}", err=True)
     as_expected = f", {samples} samples as expected" if samples else ""
     click.echo(f"{config}: {len(routes)} stations{as_expected}, nothing is wrong", err=True)
-
-
-def _load(file: Path) -> "Config":
-    """Read the file; when it has mistakes, those of the schemas beside it are added to them."""
-    from collector.config import load
-    from collector.tables import FILE_NAME, load_schemas
-
-    try:
-        return load(file)
-    except ConfigError as error:
-        folders = sorted(path.parent for path in (file.parent / "tables").glob(f"*/{FILE_NAME}"))
-        try:
-            load_schemas(folders)
-        except ConfigError as more:
-            raise ConfigError(error.problems + more.problems) from more
-        raise
 
 
 def _check_samples(plan: "Plan") -> int:

@@ -6,6 +6,7 @@ take: half a minute for ten million records. What is delivered while it looks is
 """
 
 import sqlite3
+import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import closing
@@ -35,6 +36,7 @@ _LOOSE = (
     " OR table_id NOT IN (SELECT id FROM names) OR station_id NOT IN (SELECT id FROM names)"
 )
 _PAGES_SHOWN = 20
+_STEPS_AT_ONCE = 10_000
 
 
 def pages(path: Path) -> list[str]:
@@ -46,6 +48,24 @@ def pages(path: Path) -> list[str]:
             return [str(translated(error, path))]
     texts = [line for (text,) in rows for line in text.splitlines()]
     return [text for text in texts if text != "ok" and not text.startswith("***")]
+
+
+def glance(path: Path, seconds: float) -> tuple[str, bool]:
+    """Look for damage no longer than so; returns the first that is found, and whether all was seen.
+
+    Raises:
+        SpoolError: the file can't be opened, is no spool, or is of a newer version.
+    """
+    deadline = time.monotonic() + seconds
+    with closing(open_reader(path)) as connection:
+        connection.set_progress_handler(lambda: time.monotonic() > deadline, _STEPS_AT_ONCE)
+        try:
+            ((text,),) = connection.execute("PRAGMA quick_check(1)").fetchall()
+        except sqlite3.Error as error:
+            if getattr(error, "sqlite_errorcode", None) == sqlite3.SQLITE_INTERRUPT:
+                return "", False
+            return str(translated(error, path)), True
+    return "" if text == "ok" else f"{path}: the file is damaged: {text.splitlines()[-1]}", True
 
 
 def counters(path: Path) -> list[str]:

@@ -3,8 +3,8 @@
 import subprocess
 
 
-def make_certificates(folder, names_in_it="DNS:localhost,IP:127.0.0.1"):
-    """Return the paths of the PEM files `ca`, `cert` and `key`, readable by any user."""
+def make_certificates(folder, names_in_it="DNS:localhost,IP:127.0.0.1", days=2):
+    """Return the paths of the PEM files `ca`, `ca_key`, `cert` and `key`, readable by any user."""
     folder.chmod(0o755)
     names = {name: folder / f"{name}.pem" for name in ("ca", "ca_key", "cert", "key", "request")}
     extensions = folder / "extensions"
@@ -18,12 +18,12 @@ def make_certificates(folder, names_in_it="DNS:localhost,IP:127.0.0.1"):
         "req", *curve, "-subj", "/CN=localhost", "-keyout", names["key"], "-out", names["request"]
     )
     _openssl(
-        "x509", "-req", "-days", "2", "-in", names["request"], "-CA", names["ca"],
+        "x509", "-req", "-days", days, "-in", names["request"], "-CA", names["ca"],
         "-CAkey", names["ca_key"], "-CAcreateserial", "-extfile", extensions, "-out", names["cert"],
     )  # fmt: skip
     for path in names.values():
         path.chmod(0o644)
-    return {name: str(names[name]) for name in ("ca", "cert", "key")}
+    return {name: str(names[name]) for name in ("ca", "ca_key", "cert", "key")}
 
 
 def _openssl(*arguments):
