@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import socket
 import time
 import urllib.error
 import urllib.request
@@ -49,6 +50,15 @@ def test_single_records_and_batches_lie_in_the_delta_table_once_they_are_acked(t
         assert sorted(rows(tmp_path)["seq"].to_pylist()) == list(range(6))
     table = emulator.stats()["tables"][TABLE]
     assert (table["records"], table["acknowledged"], table["messages"]) == (6, 6, 2)
+
+
+def test_a_client_that_speaks_at_once_is_answered(emulator):
+    # As gRPC clients do, before the emulator has a connection to its server behind the link.
+    preface = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + b"\0\0\0\4" + bytes(5)
+    for _ in range(20):
+        with socket.create_connection(("127.0.0.1", emulator.grpc_port), 30) as client:
+            client.sendall(preface)
+            assert client.recv(9)[3] == 4, "the first frame is the server's settings"
 
 
 def test_acks_come_in_order_one_for_each_message_and_not_before_their_delay(emulator):

@@ -104,7 +104,8 @@ class Inbound(asyncio.Protocol):
         """Connect to the gRPC server."""
         assert isinstance(transport, asyncio.Transport)  # noqa: S101 - It is a TCP connection.
         self.transport = transport
-        transport.pause_reading()
+        # In the next turn: the asyncio of Python 3.11.2, Debian's, starts to read after this one.
+        asyncio.get_running_loop().call_soon(transport.pause_reading)
         self._link.open.add(self)
         self._link.connections += 1
         self._link.spawn(self._connect())
