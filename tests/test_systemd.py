@@ -51,8 +51,8 @@ def box(tmp_path_factory):
         booted.write("/etc/broker.conf", BROKER)
         booted.run("mosquitto_passwd", "-c", "-b", "/etc/broker.passwords", "gateway", CANARY)
         booted.start("broker", "mosquitto", "-c", "/etc/broker.conf")
-        booted.start("zerobus", COLLECTOR, "emulate", "--log", ACKNOWLEDGED)
-        wait_for(lambda: booted.succeeds("mosquitto_pub", "-t", "x", "-n"), "the broker")
+        start_zerobus(booted)
+        wait_for(lambda: listens(booted, 1883), "the broker")
         configure(booted)
         yield booted
 
@@ -74,6 +74,16 @@ def collector(box):
 def configure(box, folder="/etc/collector", change=lambda text: text):
     shutil.copytree(ROOT / "tables", box.file(f"{folder}/tables"), dirs_exist_ok=True)
     box.write(f"{folder}/stations.yaml", change((ROOT / "stations.yaml").read_text()))
+
+
+def start_zerobus(box):
+    box.start("zerobus", COLLECTOR, "emulate", "--log", ACKNOWLEDGED)
+    for port in (15051, 15052):
+        wait_for(lambda port=port: listens(box, port), "the local Zerobus", 90)
+
+
+def listens(box, port):
+    return box.succeeds("bash", "-c", f"exec 3<>/dev/tcp/127.0.0.1/{port}")
 
 
 def drop_in(box, text):
@@ -164,7 +174,7 @@ def test_an_instance_differs_from_the_plain_unit_in_names_alone():
 
 def test_it_carries_a_message_and_says_how_it_is(collector):
     publish(collector, 1001)
-    wait_for(lambda: is_delivered(collector, 1001), "the record")
+    wait_for(lambda: is_delivered(collector, 1001), "the record", 90)
     online = r"online · \d[\d,]* spooled.* · \d[\d,]* msg/s"
     wait_for(lambda: re.fullmatch(online, collector.show("collector", "StatusText")), "the line")
     # What hardens the unit must not keep it from asking.
@@ -214,7 +224,7 @@ def test_it_is_started_again_after_a_kill_and_sends_what_it_had(collector):
     again = {"ActiveState": "active", "NRestarts": 1}
     wait_for(lambda: collector.shown("collector", **again), "the restart")
     assert collector.show("collector", "MainPID") != pid
-    collector.start("zerobus", COLLECTOR, "emulate", "--log", ACKNOWLEDGED)
+    start_zerobus(collector)
     wait_for(lambda: is_delivered(collector, 1003), "what was in the spool", 90)
 
 
@@ -261,7 +271,7 @@ def test_a_loop_that_stands_still_is_started_again_and_nothing_is_lost(collector
     assert "Watchdog timeout" in said
     assert not is_delivered(collector, 1004)
     drop_in(collector, "")
-    wait_for(lambda: is_delivered(collector, 1004), "what the loop had kept")
+    wait_for(lambda: is_delivered(collector, 1004), "what the loop had kept", 90)
 
 
 def test_a_process_that_stands_still_is_started_again(collector):
@@ -330,7 +340,7 @@ def test_a_reload_takes_what_the_file_says_and_a_broken_file_changes_nothing(col
         publish(collector, 1005, "other/d")
         return is_delivered(collector, 1005)
 
-    wait_for(arrives, "a record by the other filter")
+    wait_for(arrives, "a record by the other filter", 90)
     configure(collector, change=lambda text: text.replace("stations:", "stationz:"))
     collector.run("systemctl", "reload", "collector")
     told = lambda: "not reloaded" in collector.show("collector", "StatusText")  # noqa: E731
