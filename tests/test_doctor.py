@@ -1,8 +1,10 @@
 """Preflight of this box: software, files, disk, spool; and what `collector doctor` writes."""
 
 import json
+import os
 import re
 import subprocess
+import tempfile
 from collections import Counter
 from pathlib import Path
 
@@ -13,11 +15,14 @@ from support.preflight import CANARY, Box, levels
 from support.spools import opened, store
 from support.terminal import COLLECTOR, ENVIRONMENT, Terminal, run_on_terminal, run_plain
 
-from collector.config import SpoolLimits
-from collector.doctor import host
+from collector.config import SpoolLimits, load
+from collector.doctor import disk, host
 from collector.doctor.disk import file_system, judge, room
+from collector.doctor.facts import Facts
 from collector.doctor.findings import Check, Level, error, examine, ok, skipped
 from collector.spool.damage.quarantine import quarantine
+
+NOBODY = 65_534
 
 
 @pytest.fixture
@@ -133,6 +138,30 @@ def test_a_folder_that_can_not_be_written_is_an_error(box):
     wrong = the(box.look("spool")["spool folder"], "error")
     assert "can't write to /sys" in wrong.found
     assert wrong.lines[0] == "chown collector: /sys"
+
+
+@pytest.mark.root
+def test_a_folder_that_is_closed_to_this_user_is_an_error():
+    if os.geteuid():
+        pytest.skip("needs root, to be another user for a moment")
+    with tempfile.TemporaryDirectory() as folder:
+        box = Box(Path(folder), spool={"path": "state/deep/spool.db"})
+        (box.folder / "state" / "deep").mkdir(parents=True)
+        for one in (box.folder, *box.folder.rglob("*")):
+            os.chown(one, NOBODY, NOBODY)
+        os.chown(box.folder / "state", 0, 0)
+        (box.folder / "state").chmod(0o700)
+        facts = Facts(box.file)
+        facts.config = load(box.file)
+        os.seteuid(NOBODY)
+        try:
+            found = {one.check.name: one.finding for one in examine(disk.checks(facts))}
+        finally:
+            os.seteuid(0)
+    wrong = found["spool folder"]
+    assert wrong.level == "error"
+    assert f"can't write to {box.folder / 'state'} (of root, 0700)" in wrong.found
+    assert found["spool room"].level == "skipped"
 
 
 def test_a_file_in_the_place_of_the_folder_is_an_error(box):

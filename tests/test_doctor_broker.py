@@ -272,6 +272,20 @@ def test_what_is_wrong_with_a_certificate_is_named(encrypted, certificate, level
     assert levels(found)["broker login"] == ("ok" if level == "warning" else "skipped")
 
 
+def test_a_listener_that_wants_a_certificate_of_this_box_is_named(
+    mosquitto, tmp_path, certificates
+):
+    port = free_port()
+    files = "".join(f"{key}file {certificates[key]}\n" for key in ("ca", "cert", "key"))
+    mosquitto(f"listener {port} 127.0.0.1\n{files}require_certificate true\n")
+    box = box_at(tmp_path, port, "mqtts", ca_file=certificates["ca"])
+    wrong = [f for all_ in box.look("broker").values() for f in all_ if f.level == "error"]
+    assert len(wrong) == 1
+    assert "mqtt.cert_file and mqtt.key_file" in wrong[0].fix
+    box.change(mqtt={"cert_file": certificates["cert"], "key_file": certificates["key"]})
+    assert levels(box.look("broker"))["broker login"] == "ok"
+
+
 def test_a_port_without_tls_is_named(mosquitto, tmp_path):
     found = box_at(tmp_path, mosquitto().port, "mqtts").look("broker")
     assert "no TLS" in the(found["broker TLS"], "error").found

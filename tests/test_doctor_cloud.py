@@ -19,6 +19,8 @@ from support.workspace import TOKEN, serving
 from collector.doctor import proxies
 from collector.doctor.refused import refused
 from collector.emulator import Emulator, EmulatorOptions
+from collector.emulator.faults import KINDS
+from collector.emulator.wire import STATUSES
 
 COLUMNS = [{"name": "device", "type": "string"}, {"name": "temp", "type": "int"}]
 GRANTS = (
@@ -131,21 +133,31 @@ def test_a_workspace_that_is_too_slow_is_named(box, emulator):
     assert "timed out" in the(found["token"], "error").found
 
 
-@pytest.mark.parametrize(
-    "fault",
-    [
-        {"fault": "silence"},
-        {"fault": "max_age", "seconds": 60},
-        {"fault": "close_signal", "after": 1, "seconds": 1},
-        {"fault": "abort", "after": 1},
-        {"fault": "poison", "column": "temp", "equals": 1},
-        {"fault": "wrong_ack"},
-    ],
-    ids=lambda fault: fault["fault"],
-)
+NO_MATTER = [
+    {"fault": "silence"},
+    {"fault": "max_age", "seconds": 60},
+    {"fault": "close_signal", "after": 1, "seconds": 1},
+    {"fault": "abort", "after": 1},
+    {"fault": "poison", "column": "temp", "equals": 1},
+    {"fault": "wrong_ack"},
+    {"fault": "late_ack", "seconds": 30},
+    {"fault": "duplicate_ack"},
+    {"fault": "slow_link", "bytes_per_second": 100_000},
+]
+
+
+@pytest.mark.parametrize("fault", NO_MATTER, ids=lambda fault: fault["fault"])
 def test_what_only_records_meet_is_no_matter_of_a_preflight(box, emulator, fault):
     emulator.set_faults({"faults": [fault]})
     assert set(levels(box.look("cloud")).values()) == {"ok"}
+
+
+def test_no_fault_of_the_local_zerobus_is_left_out():
+    known = {fault["fault"] for fault, *_ in FAULTS} | {one["fault"] for one in NO_MATTER}
+    assert known | {"token_slow"} == set(KINDS)
+    assert {one.get("status") for one, *_ in FAULTS if one["fault"] == "refuse_open"} == set(
+        STATUSES
+    ) - {"OK"}
 
 
 def test_a_table_that_is_not_there_comes_with_the_sql_that_makes_it(box):
@@ -243,6 +255,20 @@ def test_a_table_of_another_kind_is_named(workspace, tmp_path):
     found = box_at(tmp_path, "http://127.0.0.1:1", workspace.url).look("cloud")
     assert "is EXTERNAL" in the(found["table"], "error").found
     assert "managed Delta" in found["table"][0].fix
+
+
+@pytest.mark.parametrize(
+    ("properties", "words"),
+    [
+        ({"clusteringColumns": '[["device"]]'}, "liquid clustering"),
+        ({"delta.feature.catalogManaged": "supported"}, "commits that the catalog manages"),
+    ],
+)
+def test_what_zerobus_may_not_write_to_is_a_warning(workspace, tmp_path, properties, words):
+    workspace.answers = [(200, {**CLIMATE, "properties": properties})]
+    found = box_at(tmp_path, "http://127.0.0.1:1", workspace.url).look("cloud")
+    assert words in the(found["table"], "warning").found
+    assert levels(found)["schema"] == "ok"
 
 
 # --- what answers at the endpoint is no service

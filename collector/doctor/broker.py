@@ -128,14 +128,19 @@ def _login(facts: Facts, seen: _Seen) -> Iterator[Finding]:
             if welcome.code not in _UNKNOWN_PROTOCOL:
                 break
     except CollectorError as why:
-        yield error(
-            str(why.args[0]),
-            "Is it an MQTT broker, and the address that of its listener? Look into its log; where"
-            " it knows only MQTT 3.1.1, set mqtt.protocol to 3.1.1.",
-        )
+        yield error(str(why.args[0]), _no_answer_fix(options))
         return
     seen.protocol, seen.limits = protocol, welcome.limits
     yield _judge_login(options, protocol, welcome)
+
+
+def _no_answer_fix(options: Mqtt) -> str:
+    fix = "Is it an MQTT broker, and the address that of its listener? Look into its log."
+    if options.protocol != "3.1.1":
+        fix += " Where it knows only MQTT 3.1.1, set mqtt.protocol to 3.1.1."
+    if options.encrypted and options.cert_file is None:
+        fix += " Where it wants a certificate of this box, set mqtt.cert_file and mqtt.key_file."
+    return fix
 
 
 def _judge_login(options: Mqtt, protocol: str, welcome: Welcome) -> Finding:

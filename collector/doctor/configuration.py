@@ -44,6 +44,9 @@ def _stations(facts: Facts) -> Iterator[Finding]:
     except ConfigError as wrong:
         yield from _problems(wrong.problems)
         return
+    except CollectorError as why:
+        yield error(str(why.args[0]), why.hint or "Look at what `collector check` says.")
+        return
     samples = Samples(compiled)
     samples.run()
     yield from _problems(samples.problems)

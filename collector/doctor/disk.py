@@ -72,7 +72,14 @@ def _folder(folder: Path) -> Iterator[Finding]:
 
 def existing(folder: Path) -> Path:
     """Return the folder, or the first above it that is there: it will be made in that one."""
-    return next((one for one in (folder, *folder.parents) if one.exists()), Path("/"))
+    return next((one for one in (folder, *folder.parents) if _is_there(one)), Path("/"))
+
+
+def _is_there(path: Path) -> bool:
+    try:
+        return path.exists()
+    except PermissionError:
+        return False  # It lies in a folder that is closed to this user: that one is told.
 
 
 def _user(uid: int) -> str:

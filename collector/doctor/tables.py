@@ -4,19 +4,20 @@ Nothing is sent on the stream.
 """
 
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from functools import partial
 from importlib.metadata import version
 from pathlib import Path
-from typing import TYPE_CHECKING, Final, TypeVar
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 from urllib.parse import urlsplit
 
 from collector.catalog import Catalog, CatalogError, NoTableError, TransientCatalogError
 from collector.doctor.deadline import within
 from collector.doctor.facts import Facts
-from collector.doctor.findings import Check, Finding, error, ok, skipped
+from collector.doctor.findings import Check, Finding, error, ok, skipped, warning
 from collector.doctor.refused import UNREACHABLE, refused
+from collector.errors import CollectorError
 from collector.tables import FILE_NAME, Described, Difference, described, differences
 from collector.tables.sql import create_table, grants
 
@@ -27,6 +28,13 @@ ALL_TABLES_S: Final = 60.0
 """For all tables together; what is left then is skipped."""
 CLOSING_S: Final = 10.0
 _GAP_S: Final = 5.0
+_UNSUPPORTED: Final = {
+    "liquid clustering": ("clusteringColumns", "delta.feature.clustering"),
+    "commits that the catalog manages": (
+        "delta.feature.catalogManaged",
+        "delta.feature.catalogOwned-preview",
+    ),
+}
 _Answer = TypeVar("_Answer")
 
 
@@ -53,7 +61,14 @@ def _checks_of(facts: Facts, name: str, seen: _Seen) -> Iterator[Check]:
     yield _timed(seen, Check("table", lambda: _table(facts, name, seen), known, name))
     yield _timed(seen, Check("grants", lambda: _grants(facts, name), (there,), name))
     yield _timed(seen, Check("schema", lambda: _schema(facts, name, seen), (there,), name))
-    needs = ("endpoint", "one workspace", there, f"grants {name}", f"schema {name}")
+    needs = (
+        "platform and SDK",
+        "endpoint",
+        "one workspace",
+        there,
+        f"grants {name}",
+        f"schema {name}",
+    )
     yield _timed(seen, Check("stream", lambda: _stream(facts, name, seen), needs, name))
 
 
@@ -72,6 +87,7 @@ def _table(facts: Facts, name: str, seen: _Seen) -> Iterator[Finding]:
     try:
         answer = _asked(facts, lambda catalog: catalog.table(name, tries=1))
         seen.tables[name] = found = described(answer)
+        unsupported = list(_unsupported(answer))
     except NoTableError as why:
         schema = facts.plan.schemas[name]
         yield error(
@@ -88,8 +104,21 @@ def _table(facts: Facts, name: str, seen: _Seen) -> Iterator[Finding]:
     else:
         if found.unfit:
             yield error(f"it {found.unfit}", "Make it anew as a managed Delta table.")
-        else:
+            return
+        yield from unsupported
+        if not unsupported:
             yield ok(f"managed Delta, {len(found.columns)} columns")
+
+
+def _unsupported(answer: Mapping[str, Any]) -> Iterator[Finding]:
+    """What the properties of a table say that Zerobus does not write to."""
+    properties = answer.get("properties") or {}
+    for words, keys in _UNSUPPORTED.items():
+        if any(str(properties.get(key) or "").lower() not in {"", "false"} for key in keys):
+            yield warning(
+                f"it has {words}, which Zerobus may refuse",
+                "If its stream does not open, make it anew as `collector tables ddl` writes it.",
+            )
 
 
 def _not_told(facts: Facts, name: str, why: Exception) -> Iterator[Finding]:
@@ -145,9 +174,12 @@ def _difference(one: Difference, file: Path) -> Finding:
 
 
 def _stream(facts: Facts, name: str, seen: _Seen) -> Iterator[Finding]:
-    # The SDK is imported here: it is slow, and on some boxes it can't be.
-    from collector.stream import Connections, StreamError  # noqa: PLC0415
-
+    try:
+        # The SDK is imported here: it is slow, and on some boxes it can't be.
+        from collector.stream import Connections, StreamError  # noqa: PLC0415
+    except CollectorError as why:
+        yield error(_said(why), why.hint)
+        return
     if seen.connections is None:
         seen.connections = Connections(
             facts.config.zerobus, f"collector-doctor/{version('zerobus-collector')}"
