@@ -150,17 +150,19 @@ def numbers(folder):
 
 def daemon(folder, seconds):
     """How long the daemon takes to be ready, and what the backlog costs it each second then."""
-    place = folder / "notify.sock"
-    place.unlink(missing_ok=True)
+    # An abstract name: the path of a folder may be too long for a socket.
+    place = f"\0collector-backlog-{os.getpid()}"
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as ready:
-        ready.bind(str(place))
+        ready.bind(place)
         ready.settimeout(READY_S)
         started = time.monotonic()
         with (folder / "daemon.log").open("wb") as log:
             process = subprocess.Popen(
                 [sys.executable, "-m", "collector", "run"],
-                stderr=log, cwd=folder, env={**ENVIRONMENT, "NOTIFY_SOCKET": str(place)},
-            )  # fmt: skip
+                stderr=log,
+                cwd=folder,
+                env={**ENVIRONMENT, "NOTIFY_SOCKET": place.replace("\0", "@")},
+            )
         try:
             while b"READY=1" not in ready.recv(1_000):
                 continue

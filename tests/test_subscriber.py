@@ -260,3 +260,28 @@ def test_a_goodbye_leaves_the_session_to_the_broker(connect):
         wait_for(lambda: broker.last.of(DISCONNECT), "the goodbye")
         assert not subscriber.state.connected
         assert broker.last.of(DISCONNECT)[0][:1] in (b"", b"\x00")
+
+
+def test_a_goodbye_amid_messages_reaches_the_broker_with_the_pubacks_before_it(connect):
+    with ScriptedBroker(ACCEPTED_5) as broker:
+        subscriber = connect(broker)
+        connected(subscriber, broker)
+        broker.last.publish(b"a/1", b"x", 1)
+        run(subscriber, lambda: subscriber._client.bytes_read > 20, "a message")
+        broker.may_read.clear()
+        subscriber.acknowledge([9], subscriber.epoch)  # What its reader waits for at this moment.
+        wait_for(lambda: broker.last.acknowledged == [9], "the reader to stand still")
+        for number in range(2, 200):
+            broker.last.publish(b"a/1", bytes(100), number)
+
+        def write_and_read():
+            broker.last.publish(b"a/1", b"as mosquitto does, which gives up if it can't", 200)
+            broker.may_read.set()
+
+        writing = threading.Timer(0.3, write_and_read)
+        writing.start()
+        subscriber.acknowledge([1], subscriber.epoch)
+        subscriber.disconnect()
+        wait_for(lambda: broker.last.of(DISCONNECT), "the goodbye")
+        assert broker.last.acknowledged == [9, 1]
+        writing.join(10)

@@ -4,9 +4,11 @@ Used by one thread, which calls `receive` for ever. Every connect subscribes to 
 because a session that the broker kept does not prove that its filters are there (decision 7).
 """
 
+import contextlib
 import logging
 import os
 import select
+import socket
 import time
 from dataclasses import dataclass
 from typing import Any, Final
@@ -26,6 +28,8 @@ _log = logging.getLogger(__name__)
 
 _STABLE_S: Final = 60.0
 _CONNACK_S: Final = 15.0
+_GOODBYE_S: Final = 2.0
+_DROP_BYTES: Final = 65_536
 _PROTOCOL_UNKNOWN: Final = 0x84
 _TAKEN_OVER: Final = 0x8E
 _NAMES: Final = {MQTTProtocolVersion.MQTTv5: "5", MQTTProtocolVersion.MQTTv311: "3.1.1"}
@@ -125,18 +129,25 @@ class Subscriber:
         self.subscriptions.retry_refused(self._client, now)
 
     def disconnect(self, reason: str = "") -> None:
-        """Say goodbye to the broker, which keeps the session; `reason` is kept as an error."""
+        """Say goodbye to the broker, which keeps the session; `reason` is kept as an error.
+
+        Waits a little until the broker has read it: a socket that is closed while something is
+        unread in it resets the connection, and the last PUBACKs with it.
+        """
         client = self._client
-        was_connected = client.socket() is not None
-        if was_connected:
-            client.disconnect()
-            deadline = time.monotonic() + 2.0
-            while client.want_write() and client.socket() and time.monotonic() < deadline:
-                self._wait(client, 0.1)
-                client.loop_write()
+        sock: Any = client.socket()
+        if sock is not None:
+            deadline = time.monotonic() + _GOODBYE_S
+            # paho closes its own as soon as the goodbye is written.
+            with socket.socket(fileno=os.dup(sock.fileno())) as ours:
+                client.disconnect()
+                while client.want_write() and client.socket() and time.monotonic() < deadline:
+                    self._wait(client, 0.1)
+                    client.loop_write()
+                _read_to_the_end(ours, deadline)
         if reason:
             self.state.last_error = reason
-            if was_connected:
+            if sock is not None:
                 self._backoff.failed()
 
     def wake(self) -> None:
@@ -274,6 +285,16 @@ class Subscriber:
                     client.loop_write()
                 readable = bool(events & ~select.POLLOUT)
         return readable
+
+
+def _read_to_the_end(sock: socket.socket, deadline: float) -> None:
+    """Drop what the broker had on its way, until it closes the connection."""
+    with contextlib.suppress(OSError):
+        sock.shutdown(socket.SHUT_WR)
+        while (remaining := deadline - time.monotonic()) > 0:
+            sock.settimeout(remaining)
+            if not sock.recv(_DROP_BYTES):
+                return
 
 
 def _hint(reason: ReasonCode) -> str:

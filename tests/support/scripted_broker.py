@@ -101,11 +101,14 @@ class Connection:
 
 class ScriptedBroker:
     """`connacks` answers one connection after the other, the last of them all that follow;
-    filters in `refused` get a SUBACK that says no."""
+    filters in `refused` get a SUBACK that says no. While `may_read` is not set, what comes waits
+    in the socket."""
 
     def __init__(self, *connacks):
         self.connacks = list(connacks)
         self.refused = set()
+        self.may_read = threading.Event()
+        self.may_read.set()
         self.connections = []
         self._listener = socket.create_server(("127.0.0.1", 0))
         self.port = self._listener.getsockname()[1]
@@ -148,7 +151,7 @@ class ScriptedBroker:
     def _read(self, connection):
         buffer = b""
         with contextlib.suppress(OSError):
-            while chunk := connection.sock.recv(65_536):
+            while self.may_read.wait(20) and (chunk := connection.sock.recv(65_536)):
                 buffer += chunk
                 while len(buffer) >= 2:
                     try:
@@ -180,3 +183,5 @@ class ScriptedBroker:
             connection.send(bytes([0xB0, len(packet)]) + packet)
         elif kind == PINGREQ:
             connection.send(b"\xd0\x00")
+        elif kind == DISCONNECT:
+            connection.close()
