@@ -5,6 +5,8 @@
 # make backlog  what ten million records cost: make backlog ARGS="--records 100000"
 
 PYTHON ?= python3
+# Most tests wait for processes: two at a time, a file each, take half of the time.
+WORKERS ?= 2
 BIN := .venv/bin
 # Debian keeps mosquitto where the PATH of a plain user doesn't look.
 export PATH := $(PATH):/usr/local/sbin:/usr/sbin
@@ -18,7 +20,7 @@ run: .venv/demo
 	@$(BIN)/collector demo $(ARGS)
 
 test: .venv/dev mosquitto
-	$(BIN)/pytest -m "not long" $(ARGS)
+	$(BIN)/pytest -m "not long" -n $(WORKERS) --dist loadfile $(ARGS)
 
 long: .venv/dev mosquitto
 	$(BIN)/pytest -m long $(ARGS)
