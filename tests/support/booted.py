@@ -51,7 +51,7 @@ class Booted:
         with self._log.open("wb") as log:
             self._process = subprocess.Popen(
                 ["sh", "-c", f"{join}exec {command}"],
-                stdin=subprocess.DEVNULL, stdout=log, stderr=log,
+                stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True,
             )  # fmt: skip
         try:
             wait_for(self._is_up, "systemd to be up", 120)
@@ -62,8 +62,8 @@ class Booted:
 
     def __exit__(self, *_):
         with contextlib.suppress(ProcessLookupError):
-            # The first process of a namespace takes all others with it.
-            os.kill(self._init or self._process.pid, signal.SIGKILL)
+            # unshare takes the first process of the namespace with it, and that one all others.
+            os.killpg(self._process.pid, signal.SIGKILL)
         self._process.wait(30)
         for group in self._groups:
             wait_for(lambda group=group: _is_removed(group), f"{group} to be empty")
