@@ -2,16 +2,19 @@
 # make test  installs what the tests need and runs them all
 # make lint  ruff and mypy        make long   the long fault runs
 # make all   what CI runs         make bench  speed, into benchmarks/result.json
+# make deb   dist/zerobus-collector_VERSION_amd64.deb; make deb ARCH=arm64 for a Raspberry Pi
+# make sbom  dist/zerobus-collector.cdx.json: what the package brings along, as CycloneDX
 # make backlog  what ten million records cost: make backlog ARGS="--records 100000"
 
 PYTHON ?= python3
 # Most tests wait for processes: two at a time, a file each, take half of the time.
 WORKERS ?= 2
+ARCH ?= amd64
 BIN := .venv/bin
 # Debian keeps mosquitto where the PATH of a plain user doesn't look.
 export PATH := $(PATH):/usr/local/sbin:/usr/sbin
 
-.PHONY: all run test lint bench bench-mapping backlog long clean
+.PHONY: all run test lint bench bench-mapping backlog long deb sbom clean
 .DEFAULT_GOAL := all
 
 all: lint test
@@ -42,11 +45,18 @@ bench-mapping: .venv/dev
 backlog: .venv/dev
 	$(BIN)/python benchmarks/backlog.py $(ARGS)
 
+deb: .venv/package
+	packaging/build $(ARCH)
+
+sbom: deb
+	$(BIN)/cyclonedx-py environment --output-reproducible --output-file dist/zerobus-collector.cdx.json \
+		build/deb-$(ARCH)/opt/collector/bin/python3
+
 clean:
-	rm -rf .venv build *.egg-info .mypy_cache .pytest_cache .ruff_cache
+	rm -rf .venv build dist *.egg-info .mypy_cache .pytest_cache .ruff_cache
 
 # The code is used where it lies, so that only a change of what is installed installs anew.
-.venv/demo .venv/dev: .venv/%: pyproject.toml | $(BIN)/pip
+.venv/demo .venv/dev .venv/package: .venv/%: pyproject.toml | $(BIN)/pip
 	$(BIN)/pip install --quiet --editable '.[$*]'
 	@touch $@
 

@@ -19,16 +19,18 @@ from typing import Final
 # The SDK logs to stdout, coloured, at INFO, unless told otherwise before it is imported.
 os.environ.setdefault("RUST_LOG", "off")
 
-from zerobus.sdk.shared import (
-    AckCallback,
-    NonRetriableException,
-    StreamConfigurationOptions,
-    TableProperties,
-    ZerobusException,
-)
-from zerobus.sdk.sync import ZerobusSdk, ZerobusStream
-
 from collector.config import Zerobus
+from collector.supported import importing_sdk
+
+with importing_sdk():
+    from zerobus.sdk.shared import (
+        AckCallback,
+        NonRetriableException,
+        StreamConfigurationOptions,
+        TableProperties,
+        ZerobusException,
+    )
+    from zerobus.sdk.sync import ZerobusSdk, ZerobusStream
 
 CALL_MAX_BYTES: Final = 1024 * 1024
 CALLS_IN_FLIGHT_MAX: Final = 256

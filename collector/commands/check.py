@@ -15,7 +15,8 @@ if TYPE_CHECKING:
 
 @click.command(
     short_help="Check the configuration and the tables.",
-    epilog="Exit codes: 0 nothing is wrong, 2 usage, 78 the configuration has mistakes.",
+    epilog="Exit codes: 0 nothing is wrong, 2 usage, 78 the configuration has mistakes,"
+    " or this box can't run the Zerobus SDK.",
 )
 @config_option
 @json_option
@@ -28,7 +29,9 @@ def command(config: Path, as_json: bool) -> None:
     Example: collector check --config /etc/collector/stations.yaml
     """
     from collector.plan import load_with_schemas, plan
+    from collector.supported import check_sdk
 
+    check_sdk()
     try:
         compiled = plan(load_with_schemas(config))
         samples = _check_samples(compiled)
