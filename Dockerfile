@@ -1,15 +1,29 @@
 # Two stages: the second has neither pip's caches nor the sources.
-FROM python:3.12-slim-bookworm AS build
+#
+#   docker build -t collector .                              the collector
+#   docker build -t collector-emulator --target emulator .   a local Zerobus, for trying it out
+#
+# Debian 12, not Alpine: the Zerobus SDK needs glibc 2.34 or newer.
+FROM python:3.11-slim-bookworm AS build
 WORKDIR /src
 RUN python -m venv /opt/collector
 COPY requirements.lock ./
-RUN /opt/collector/bin/pip install --no-cache-dir --require-hashes -r requirements.lock
+RUN /opt/collector/bin/pip install --no-cache-dir --require-hashes --only-binary :all: -r requirements.lock
 COPY pyproject.toml README.md LICENSE ./
 COPY collector collector
 RUN /opt/collector/bin/pip install --no-cache-dir --no-deps .
 
-# Debian 12, not Alpine: the Zerobus SDK needs glibc 2.34 or newer.
-FROM python:3.12-slim-bookworm
+FROM build AS emulator
+RUN /opt/collector/bin/pip install --no-cache-dir ".[emulator]" \
+    && install --directory --owner=10001 --group=10001 /lake
+ENV PATH=/opt/collector/bin:$PATH PYTHONUNBUFFERED=1
+USER 10001:10001
+# It listens on loopback: whoever uses it shares its network.
+VOLUME /lake
+ENTRYPOINT ["collector", "emulate"]
+CMD ["--lake", "/lake"]
+
+FROM python:3.11-slim-bookworm
 RUN install --directory --owner=10001 --group=10001 --mode=0700 /var/lib/collector /run/collector
 COPY --from=build /opt/collector /opt/collector
 ENV PATH=/opt/collector/bin:$PATH \
@@ -22,8 +36,9 @@ USER 10001:10001
 WORKDIR /etc/collector
 VOLUME /var/lib/collector
 STOPSIGNAL SIGTERM
-# 1 is degraded or offline: a cloud or a broker that is away is what the spool is for.
+# A cloud or a broker that is away is what the spool is for: only a daemon that stands still or can't
+# store fails.
 HEALTHCHECK --interval=60s --timeout=10s --start-period=60s \
-    CMD collector status >/dev/null; test $? -le 1
+    CMD ["collector", "status", "--probe", "ready"]
 ENTRYPOINT ["collector"]
 CMD ["run"]

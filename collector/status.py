@@ -75,6 +75,22 @@ def read(folder: Path) -> dict[str, Any]:
     return snapshot
 
 
+def failures(snapshot: dict[str, Any], *, ready: bool) -> list[str]:
+    """Return why the daemon is not alive: it is silent, or a loop stands still.
+
+    With `ready`, also why it can't store what comes. A broker or a cloud that is away, and dead
+    letters, are neither: starting anew would not help, and the spool is for that.
+    """
+    found = []
+    if ready and snapshot["paused"]:
+        found.append(f"nothing is stored: {snapshot['paused']}")
+    found += [f"{loop} stands still" for loop in snapshot.get("standing_still", ())]
+    age = time.time() - snapshot["updated_us"] / 1e6
+    if age > STALE_S:
+        found.append(f"the daemon has not reported for {age:.0f} s")
+    return found
+
+
 def health(snapshot: dict[str, Any]) -> tuple[str, list[str]]:
     """Return ok, degraded, offline or failing, and why.
 
@@ -82,13 +98,7 @@ def health(snapshot: dict[str, Any]) -> tuple[str, list[str]]:
     degraded: all is stored, but something is not delivered or was not understood. A clock that is
     not synchronised is a reason that makes nothing worse by itself: what comes is kept.
     """
-    failing: list[str] = []
-    if snapshot["paused"]:
-        failing.append(f"nothing is stored: {snapshot['paused']}")
-    failing += [f"{loop} stands still" for loop in snapshot.get("standing_still", ())]
-    age = time.time() - snapshot["updated_us"] / 1e6
-    if age > STALE_S:
-        failing.append(f"the daemon has not reported for {age:.0f} s")
+    failing = failures(snapshot, ready=True)
     broker = snapshot["broker"]
     offline = [] if broker["connected"] else [f"broker: {broker['last_error'] or 'connecting'}"]
     degraded = _configuration(snapshot.get("configuration", {}))

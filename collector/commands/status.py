@@ -9,14 +9,15 @@ import click
 
 from collector.commands._options import Duration, config_option
 from collector.commands._output import echo_columns, echo_json, json_option, printable
+from collector.errors import CollectorError
 
 _EVERY_S: Final = (0.1, 3600.0)
 
 
 @click.command(
     short_help="Show how the running collector is.",
-    epilog="Exit codes: 0 ok, or --watch was ended, 1 degraded or offline, 2 usage, 3 not running,"
-    " 4 failing, 78 configuration.",
+    epilog="Exit codes: 0 ok, or --watch was ended, 1 degraded or offline,"
+    " or the probe fails, 2 usage, 3 not running, 4 failing, 78 configuration.",
 )
 @config_option
 @json_option
@@ -29,7 +30,12 @@ _EVERY_S: Final = (0.1, 3600.0)
     show_default=True,
     help="How often --watch looks.",
 )
-def command(config: Path, as_json: bool, watched: bool, every_s: float) -> None:
+@click.option(
+    "--probe",
+    type=click.Choice(["live", "ready"]),
+    help="Say only whether a container is well: 0 it is, 1 it is not.",
+)
+def command(config: Path, as_json: bool, watched: bool, every_s: float, probe: str | None) -> None:
     """Show the health of the running collector, and what it has done.
 
     degraded: all is stored, but something is not delivered. offline: the broker is away. failing:
@@ -39,10 +45,21 @@ def command(config: Path, as_json: bool, watched: bool, every_s: float) -> None:
     come first. It needs a terminal whose cursor can be moved (TERM is not dumb), goes on while the
     daemon is away, and takes no colours where NO_COLOR is set.
 
+    --probe is for Docker and Kubernetes, which want 0 or 1. live: the daemon reports, and no loop
+    stands still; starting it anew would help otherwise. ready: it can store what comes as well. A
+    broker or a cloud that is away is neither.
+
     Example: collector status --config /etc/collector/stations.yaml
 
     Example: collector status --watch --every 5s
+
+    Example: collector status --probe ready
     """
+    if probe:
+        if watched or as_json:
+            raise click.UsageError("--probe goes with neither --watch nor --json.")
+        _probe(config, ready=probe == "ready")
+        return
     from collector import status
     from collector.config import load
 
@@ -65,6 +82,20 @@ def command(config: Path, as_json: bool, watched: bool, every_s: float) -> None:
     else:
         _show(snapshot, reasons, status.line(snapshot))
     raise click.exceptions.Exit(status.EXIT_CODES[health])
+
+
+def _probe(config: Path, *, ready: bool) -> None:
+    """Answer with one line; raises CollectorError, whose exit code is 1, when it is not well."""
+    from collector import status
+    from collector.config.outline import outline
+
+    try:
+        snapshot = status.read(outline(config).runtime_dir)
+    except status.NotRunningError as error:
+        raise CollectorError(str(error)) from error
+    if reasons := status.failures(snapshot, ready=ready):
+        raise CollectorError("; ".join(reasons))
+    click.echo(status.line(snapshot))
 
 
 def _check_terminal(every_s: float, *, as_json: bool) -> None:

@@ -1,6 +1,8 @@
-"""The names in `stations.yaml`, read at once and without a judgement: for shell completion.
+"""The names in `stations.yaml`, read at once and without a judgement.
 
-Imports no pydantic. What can't be read is left out.
+For shell completion, which must be quick, and for the probes of a container, which must not fail
+because a file was broken under a daemon that is well. Imports no pydantic. What can't be read is
+left out.
 """
 
 import os
@@ -9,16 +11,17 @@ from pathlib import Path
 from typing import Any
 
 from collector.config.document import read
-from collector.config.environment import expand, read_dotenv, spool_file
+from collector.config.environment import expand, read_dotenv, runtime_folder, spool_file
 
 
 @dataclass(frozen=True, slots=True)
 class Outline:
-    """What stations and tables a configuration names, and where its spool is."""
+    """What stations and tables a configuration names, where its spool and status file are."""
 
     stations: tuple[str, ...]
     tables: tuple[str, ...]
     spool: Path
+    runtime_dir: Path
 
 
 def outline(path: Path) -> Outline:
@@ -28,12 +31,18 @@ def outline(path: Path) -> Outline:
     values = _mapping(read(path, lambda text: expand(text, variables)).values)
     stations = _mapping(values.get("stations"))
     tables = [_mapping(one).get("table") for one in stations.values()]
-    spool = _mapping(values.get("spool")).get("path") or spool_file(variables, folder)
+    spool = _path(folder, _mapping(values.get("spool")).get("path") or spool_file(variables, folder))
+    runtime_dir = values.get("runtime_dir") or runtime_folder(variables, folder)
     return Outline(
         stations=tuple(stations),
         tables=tuple(dict.fromkeys(name for name in tables if isinstance(name, str))),
-        spool=folder / os.path.expanduser(str(spool)),  # noqa: PTH111 - a Path's own raises.
+        spool=spool,
+        runtime_dir=_path(folder, runtime_dir) if runtime_dir else spool.parent,
     )
+
+
+def _path(folder: Path, value: Any) -> Path:
+    return folder / os.path.expanduser(str(value))  # noqa: PTH111 - a Path's own raises.
 
 
 def _mapping(value: Any) -> dict[str, Any]:
