@@ -12,6 +12,7 @@ sys.path.insert(0, str(Path(__file__).parent))
 os.environ.setdefault("RUST_LOG", "off")
 
 from support.certificates import make_certificates
+from support.debian import make_debian
 
 # A shell lets what it starts in the background ignore Ctrl-C, and so would what the tests start.
 signal.signal(signal.SIGINT, signal.default_int_handler)
@@ -30,3 +31,11 @@ def line_folder(tmp_path):
 def certificates(tmp_path_factory):
     """A private CA and a certificate for localhost and 127.0.0.1, as PEM files."""
     return make_certificates(tmp_path_factory.mktemp("certificates"))
+
+
+@pytest.fixture(scope="session")
+def debian(tmp_path_factory):
+    """The folder of a Debian 12 that nothing is installed on."""
+    folder = tmp_path_factory.mktemp("debian")
+    yield make_debian(folder)
+    shutil.rmtree(folder)

@@ -1,0 +1,326 @@
+"""The .deb, on Debian 12 machines of its own: what is in it, and what it does on a box.
+
+The machines boot systemd over a system made by debootstrap. Zerobus is the emulator, started from
+here on the network of the machine, since the package brings none.
+"""
+
+import os
+import re
+import shutil
+import struct
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+
+import pytest
+from support.debian import Machine
+from support.line import ROOT
+
+PROGRAMS = Path(sys.executable).parent
+SHIPPED = "/usr/share/doc/zerobus-collector/tables"
+STATIONS = """\
+mqtt:
+  url: mqtt://127.0.0.1:1
+zerobus:
+  endpoint: http://127.0.0.1:15051
+  workspace_url: http://127.0.0.1:15052
+  client_id: emulator
+  client_secret: emulator
+runtime_dir: /run/collector
+spool:
+  path: /var/lib/collector/spool.db
+stations:
+  station_one:
+    topic: sensors/station_one/+
+    table: main.iot.station_one
+"""
+BROKEN = STATIONS.replace("topic:", "topik:")
+SPOOL_ONE_RECORD = f"""
+from pathlib import Path
+from collector.model import NewBatch
+from collector.spool import Group, Limits, Spool
+from collector.tables import load_schema
+spool = Spool(Path("/var/lib/collector/spool.db"), Limits())
+schema = load_schema(Path("{SHIPPED}/station_one"))
+spool.add_schema(schema.fingerprint, schema.stored)
+seq = spool.reserve(1)
+record = schema.message(device_name="d", temp=1).SerializeToString()
+seqs = range(seq, seq + 1)
+batch = NewBatch("main.iot.station_one", "station_one", schema.fingerprint, seqs, 1, [record])
+spool.append(Group([batch]))
+spool.close()
+"""
+
+
+def build(folder, architecture="amd64"):
+    subprocess.run(
+        ["packaging/build", architecture], cwd=ROOT, check=True, timeout=300,
+        env={**os.environ, "PYTHON": sys.executable, "DIST": str(folder)},
+    )  # fmt: skip
+    (package,) = folder.glob(f"*_{architecture}.deb")
+    return package
+
+
+@pytest.fixture(scope="module")
+def package(tmp_path_factory):
+    return build(tmp_path_factory.mktemp("dist"))
+
+
+@pytest.fixture(scope="module")
+def newer(package):
+    """The same program in a package of a higher version."""
+    environment = {**os.environ, "ARCH": "amd64", "VERSION": "99.0.0", "STAGE": "build/deb-amd64"}
+    words = ["package", "--config", "packaging/nfpm.yaml", "--packager", "deb", "--target"]
+    subprocess.run(
+        [PROGRAMS / "nfpm", *words, package.parent], cwd=ROOT, env=environment, check=True
+    )
+    return package.parent / "zerobus-collector_99.0.0_amd64.deb"
+
+
+@pytest.fixture(scope="module")
+def unpacked(package, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("unpacked")
+    subprocess.run(["dpkg-deb", "--extract", package, folder], check=True)
+    return folder
+
+
+# --- what is in it
+
+
+def test_the_package_names_nothing_of_the_machine_that_built_it(unpacked):
+    ours = [str(ROOT).encode(), str(PROGRAMS).encode()]
+    files = [path for path in unpacked.rglob("*") if path.is_file() and not path.is_symlink()]
+    assert len(files) > 1_000
+    naming = [path for path in files if any(name in path.read_bytes() for name in ours)]
+    assert naming == []
+    links = {path.name: str(path.readlink()) for path in unpacked.rglob("*") if path.is_symlink()}
+    assert links == {"python3": "/usr/bin/python3.11", "collector": "/opt/collector/bin/collector"}
+
+
+def test_the_byte_code_is_taken_as_it_is(unpacked):
+    """The time and the size of the source are in it; otherwise each start would compile anew."""
+    compiled = list(unpacked.rglob("*.pyc"))
+    assert len(compiled) > 1_000
+    for path in compiled:
+        flags, time, size = struct.unpack("<III", path.read_bytes()[4:16])
+        source = path.parent.parent / f"{path.name.partition('.')[0]}.py"
+        there = source.stat()
+        assert (flags, time, size) == (0, int(there.st_mtime), there.st_size), source
+
+
+def test_the_package_brings_the_libraries_of_the_lock_and_no_emulator(unpacked):
+    site = unpacked / "opt" / "collector" / "lib" / "python3.11" / "site-packages"
+    brought = {
+        (re.sub(r"[-_.]+", "-", name).lower(), version)
+        for name, version in (
+            path.name.removesuffix(".dist-info").rsplit("-", 1) for path in site.glob("*.dist-info")
+        )
+    }
+    lock = (ROOT / "requirements.lock").read_text()
+    pinned = set(re.findall(r"^([a-z0-9.-]+)==(\S+)", lock, re.MULTILINE))
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    assert brought == {pair for pair in pinned if pair[0] != "pip"} | {
+        ("zerobus-collector", project["version"])
+    }
+
+
+def test_the_package_for_arm64_is_built_of_wheels_for_arm64(tmp_path):
+    folder = tmp_path / "unpacked"
+    subprocess.run(["dpkg-deb", "--extract", build(tmp_path, "arm64"), folder], check=True)
+    libraries = [path for path in folder.rglob("*.so*") if path.is_file()]
+    assert len(libraries) > 5
+    aarch64 = 183
+    machines = {struct.unpack_from("<H", path.read_bytes(), 18)[0] for path in libraries}
+    assert machines == {aarch64}
+
+
+@pytest.mark.parametrize("name", ["build", "postinst", "prerm", "postrm"])
+def test_the_scripts_are_posix_shell_without_a_fault(name):
+    # What is sourced is on the box only; `sh -c '…'` expands its own words.
+    words = ["--shell=sh", "--exclude=SC1091,SC2016", ROOT / "packaging" / name]
+    done = subprocess.run(
+        [PROGRAMS / "shellcheck", *words], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stdout
+
+
+# --- what it does on a box
+
+
+def install(machine, package):
+    """Install from a file, as a person does; what it lacks is fetched."""
+    (machine.root / "tmp" / "package.deb").write_bytes(package.read_bytes())
+    return machine.run(
+        "apt-get install /tmp/package.deb", outside=True, DEBIAN_FRONTEND="noninteractive"
+    )
+
+
+@pytest.fixture(scope="module")
+def installed(debian, package, tmp_path_factory):
+    """The layers of a machine on which the package was installed, with all that it needs."""
+    with Machine(tmp_path_factory.mktemp("installed"), debian) as machine:
+        machine.run("apt-get update", outside=True)
+        said = install(machine, package).stderr
+        assert "not started, because there is no /etc/collector/stations.yaml yet" in said
+        assert "systemctl enable --now collector" in said
+        assert machine.run("systemctl is-active collector", expected=3).stdout == "inactive\n"
+        return machine.layers
+
+
+@pytest.fixture
+def machine(installed, tmp_path):
+    with Machine(tmp_path / "machine", *installed) as machine:
+        yield machine
+
+
+def purge(machine):
+    return machine.run("apt-get purge zerobus-collector", DEBIAN_FRONTEND="noninteractive").stderr
+
+
+def configure(machine, stations=STATIONS):
+    folder = machine.root / "etc" / "collector"
+    folder.mkdir(exist_ok=True)
+    (folder / "stations.yaml").write_text(stations)
+    if not (folder / "tables").exists():
+        shutil.copytree(ROOT / "tables", folder / "tables")
+
+
+def spool_a_record(machine):
+    python = "runuser -u collector -- /opt/collector/bin/python3 -I -"
+    machine.run(python, typed=SPOOL_ONE_RECORD)
+
+
+def waiting(machine):
+    """How many records wait, as another program would count them."""
+    count = """
+import sqlite3
+spool = sqlite3.connect("/var/lib/collector/spool.db")
+print(spool.execute("SELECT sum(records) FROM batches").fetchone()[0])
+"""
+    return int(machine.run("python3.11 -I -", typed=count).stdout)
+
+
+def main_pid(machine):
+    return int(machine.run("systemctl show --property=MainPID --value collector").stdout)
+
+
+def is_active(machine):
+    return machine.run("systemctl is-active collector", expected=None).stdout == "active\n"
+
+
+def test_what_is_installed_works_and_belongs_to_whom_it_should(machine):
+    assert machine.run("collector --version").stdout.startswith("collector, version ")
+    modes = machine.run("stat --format '%a %U:%G' /etc/collector /var/lib/collector").stdout
+    assert modes.splitlines() == ["750 root:collector", "700 collector:collector"]
+    user = machine.run("getent passwd collector").stdout.strip().split(":")
+    assert user[-2:] == ["/var/lib/collector", "/usr/sbin/nologin"]
+    assert int(user[2]) < 1_000
+    done = machine.run("collector emulate", expected=1)
+    assert "the emulator is not installed" in done.stderr
+    machine.run("dpkg --verify zerobus-collector")
+    machine.run("bash -c '. /usr/share/bash-completion/completions/collector'")
+
+
+def test_a_box_that_was_configured_before_starts_with_the_installation(machine, package):
+    purge(machine)
+    configure(machine)
+    install(machine, package)
+    assert is_active(machine)
+    assert machine.run("systemctl is-enabled collector").stdout == "enabled\n"
+
+
+def test_a_box_whose_configuration_is_broken_is_installed_and_not_started(machine, package):
+    purge(machine)
+    configure(machine, BROKEN)
+    said = install(machine, package).stderr
+    assert "/etc/collector/stations.yaml:13: stations.station_one.topik: unknown key" in said
+    assert "not started, because of the mistakes above" in said
+    assert not is_active(machine)
+    assert machine.run("systemctl is-enabled collector", expected=1).stdout == "disabled\n"
+
+
+def test_an_upgrade_keeps_the_spool_and_starts_what_was_running(machine, newer):
+    configure(machine)
+    spool_a_record(machine)
+    machine.run("systemctl start collector")
+    before = main_pid(machine)
+    install(machine, newer)
+    assert "Version: 99.0.0" in machine.run("dpkg --status zerobus-collector").stdout
+    assert is_active(machine)
+    assert main_pid(machine) not in (0, before)
+    assert waiting(machine) == 1
+
+
+def test_an_upgrade_that_does_not_take_the_configuration_leaves_the_old_program_running(
+    machine, newer
+):
+    configure(machine)
+    machine.run("systemctl start collector")
+    before = main_pid(machine)
+    configure(machine, BROKEN)
+    said = install(machine, newer).stderr
+    assert "topik: unknown key" in said
+    assert "collector.service goes on with the version before this one" in said
+    assert is_active(machine)
+    assert main_pid(machine) == before
+
+
+def test_after_a_removal_the_next_installation_goes_on_where_it_was(machine, package):
+    configure(machine)
+    spool_a_record(machine)
+    machine.run("systemctl enable --now collector")
+    machine.run("apt-get remove zerobus-collector")
+    assert not is_active(machine)
+    assert waiting(machine) == 1
+    assert not (machine.root / "opt" / "collector").exists()
+    install(machine, package)
+    assert is_active(machine)
+    assert waiting(machine) == 1
+
+
+def test_a_purge_that_nobody_answers_keeps_what_was_not_delivered_and_says_so(machine):
+    configure(machine)
+    spool_a_record(machine)
+    said = purge(machine)
+    assert "/var/lib/collector is kept: it holds 1 records and 0 dead letters" in said
+    assert "/etc/collector is kept" in said
+    assert waiting(machine) == 1
+
+
+def test_a_purge_takes_what_was_not_delivered_after_a_yes(machine):
+    spool_a_record(machine)
+    machine.run(
+        "debconf-set-selections",
+        typed="zerobus-collector zerobus-collector/purge-spool boolean true",
+    )
+    assert "is kept" not in purge(machine)
+    assert not (machine.root / "var" / "lib" / "collector").exists()
+    assert not (machine.root / "etc" / "collector").exists()
+    assert (
+        "zerobus-collector/purge-spool" not in machine.run("debconf-show zerobus-collector").stdout
+    )
+
+
+def test_a_purge_takes_an_empty_spool_and_asks_nothing(machine):
+    configure(machine)
+    machine.run("systemctl start collector; systemctl stop collector")
+    assert (machine.root / "var" / "lib" / "collector" / "spool.db").exists()
+    assert "/var/lib/collector" not in purge(machine)
+    assert not (machine.root / "var" / "lib" / "collector").exists()
+
+
+def test_a_purge_keeps_a_spool_that_cannot_be_read(machine):
+    (machine.root / "var" / "lib" / "collector" / "spool.db").write_text("not a database at all")
+    assert "it holds a spool that can't be read" in purge(machine)
+    assert (machine.root / "var" / "lib" / "collector" / "spool.db").exists()
+
+
+def test_it_installs_where_no_systemd_runs(installed, package, tmp_path):
+    """As in a chroot in which an image for many boxes is made."""
+    with Machine(tmp_path / "image", *installed, init="sleep 600") as machine:
+        purge(machine)
+        configure(machine)
+        install(machine, package)
+        assert machine.run("systemctl is-enabled collector").stdout == "enabled\n"
+        machine.run("apt-get remove zerobus-collector")
