@@ -13,6 +13,7 @@ os.environ.setdefault("RUST_LOG", "off")
 
 from support.certificates import make_certificates
 from support.debian import make_debian
+from support.packaged import build, build_newer
 
 # A shell lets what it starts in the background ignore Ctrl-C, and so would what the tests start.
 signal.signal(signal.SIGINT, signal.default_int_handler)
@@ -39,3 +40,15 @@ def debian(tmp_path_factory):
     folder = tmp_path_factory.mktemp("debian")
     yield make_debian(folder)
     shutil.rmtree(folder)
+
+
+@pytest.fixture(scope="session")
+def package(tmp_path_factory):
+    """The .deb for amd64."""
+    return build(tmp_path_factory.mktemp("dist"))
+
+
+@pytest.fixture(scope="session")
+def newer(package):
+    """The same program as a higher version."""
+    return build_newer(package)

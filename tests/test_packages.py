@@ -4,7 +4,6 @@ The machines boot systemd over a system made by debootstrap. Zerobus is the emul
 here on the network of the machine, since the package brings none.
 """
 
-import os
 import re
 import shutil
 import struct
@@ -16,6 +15,7 @@ from pathlib import Path
 import pytest
 from support.debian import Machine
 from support.line import ROOT
+from support.packaged import build
 
 PROGRAMS = Path(sys.executable).parent
 SHIPPED = "/usr/share/doc/zerobus-collector/tables"
@@ -51,31 +51,6 @@ batch = NewBatch("main.iot.station_one", "station_one", schema.fingerprint, seqs
 spool.append(Group([batch]))
 spool.close()
 """
-
-
-def build(folder, architecture="amd64"):
-    subprocess.run(
-        ["packaging/build", architecture], cwd=ROOT, check=True, timeout=300,
-        env={**os.environ, "PYTHON": sys.executable, "DIST": str(folder)},
-    )  # fmt: skip
-    (package,) = folder.glob(f"*_{architecture}.deb")
-    return package
-
-
-@pytest.fixture(scope="module")
-def package(tmp_path_factory):
-    return build(tmp_path_factory.mktemp("dist"))
-
-
-@pytest.fixture(scope="module")
-def newer(package):
-    """The same program in a package of a higher version."""
-    environment = {**os.environ, "ARCH": "amd64", "VERSION": "99.0.0", "STAGE": "build/deb-amd64"}
-    words = ["package", "--config", "packaging/nfpm.yaml", "--packager", "deb", "--target"]
-    subprocess.run(
-        [PROGRAMS / "nfpm", *words, package.parent], cwd=ROOT, env=environment, check=True
-    )
-    return package.parent / "zerobus-collector_99.0.0_amd64.deb"
 
 
 @pytest.fixture(scope="module")
@@ -212,7 +187,7 @@ def is_active(machine):
 def test_what_is_installed_works_and_belongs_to_whom_it_should(machine):
     assert machine.run("collector --version").stdout.startswith("collector, version ")
     modes = machine.run("stat --format '%a %U:%G' /etc/collector /var/lib/collector").stdout
-    assert modes.splitlines() == ["750 root:collector", "700 collector:collector"]
+    assert modes.splitlines() == ["755 root:root", "700 collector:collector"]
     user = machine.run("getent passwd collector").stdout.strip().split(":")
     assert user[-2:] == ["/var/lib/collector", "/usr/sbin/nologin"]
     assert int(user[2]) < 1_000
@@ -283,8 +258,8 @@ def test_a_purge_that_nobody_answers_keeps_what_was_not_delivered_and_says_so(ma
     configure(machine)
     spool_a_record(machine)
     said = purge(machine)
-    assert "/var/lib/collector is kept: it holds 1 records and 0 dead letters" in said
-    assert "/etc/collector is kept" in said
+    assert "kept, because Databricks does not have it (records: 1, dead letters: 0)" in said
+    assert "/etc/collector stays" in said
     assert waiting(machine) == 1
 
 
@@ -294,7 +269,7 @@ def test_a_purge_takes_what_was_not_delivered_after_a_yes(machine):
         "debconf-set-selections",
         typed="zerobus-collector zerobus-collector/purge-spool boolean true",
     )
-    assert "is kept" not in purge(machine)
+    assert "kept" not in purge(machine)
     assert not (machine.root / "var" / "lib" / "collector").exists()
     assert not (machine.root / "etc" / "collector").exists()
     assert (
@@ -310,10 +285,15 @@ def test_a_purge_takes_an_empty_spool_and_asks_nothing(machine):
     assert not (machine.root / "var" / "lib" / "collector").exists()
 
 
-def test_a_purge_keeps_a_spool_that_cannot_be_read(machine):
-    (machine.root / "var" / "lib" / "collector" / "spool.db").write_text("not a database at all")
-    assert "it holds a spool that can't be read" in purge(machine)
-    assert (machine.root / "var" / "lib" / "collector" / "spool.db").exists()
+def test_a_purge_keeps_what_an_instance_has_and_what_cannot_be_read(machine):
+    """An instance has a folder of its own; what belongs to another user is none."""
+    machine.run(
+        "install -d -o collector /var/lib/collector-line1; install -d /var/lib/collector-s"
+        "; echo rubbish > /var/lib/collector-line1/spool.db"
+    )
+    said = purge(machine)
+    assert "(a spool that can't be read): /var/lib/collector /var/lib/collector-line1. " in said
+    assert (machine.root / "var" / "lib" / "collector-line1" / "spool.db").exists()
 
 
 def test_it_installs_where_no_systemd_runs(installed, package, tmp_path):

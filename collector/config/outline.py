@@ -31,7 +31,9 @@ def outline(path: Path) -> Outline:
     values = _mapping(read(path, lambda text: expand(text, variables)).values)
     stations = _mapping(values.get("stations"))
     tables = [_mapping(one).get("table") for one in stations.values()]
-    spool = _path(folder, _mapping(values.get("spool")).get("path") or spool_file(variables, folder))
+    spool = _path(
+        folder, _mapping(values.get("spool")).get("path") or spool_file(variables, folder)
+    )
     runtime_dir = values.get("runtime_dir") or runtime_folder(variables, folder)
     return Outline(
         stations=tuple(stations),

@@ -6,6 +6,7 @@ its own in which only loopback is there. All of it ends with the process that ho
 
 import os
 import shutil
+import signal
 import subprocess
 from pathlib import Path
 
@@ -56,6 +57,8 @@ def make_debian(folder, packages="ca-certificates,sudo,systemd"):
     assert done.returncode == 0, done.stdout[-3_000:] + done.stderr[-3_000:]
     apt = 'APT::Get::Assume-Yes "true";\nAPT::Install-Recommends "false";\nDpkg::Use-Pty "false";\n'
     (folder / "etc" / "apt" / "apt.conf.d" / "90tests").write_text(apt)
+    # An installer of Debian writes it; debootstrap does not.
+    (folder / "etc" / "hosts").write_text(f"127.0.0.1 localhost {os.uname().nodename}\n")
     # What this machine trusts: a registry may be reached through an authority of its own.
     shutil.copy("/etc/ssl/certs/ca-certificates.crt", folder / "etc" / "ssl" / "certs")
     return folder
@@ -82,8 +85,11 @@ class Machine:
         words = ["--mount", "--pid", "--uts", "--ipc", "--net", "--cgroup", "--fork"]
         with self._log.open("wb") as log:
             self._holder = subprocess.Popen(
-                ["unshare", *words, "--kill-child", "sh", "-c", BOOT],
+                # Whatever becomes of the tests, nothing of it stays.
+                ["timeout", "--signal=KILL", "900", "unshare", "--kill-child", *words,
+                 "sh", "-c", BOOT],
                 env=self._environment, stdin=subprocess.DEVNULL, stdout=log, stderr=log,
+                start_new_session=True,
             )  # fmt: skip
         try:
             wait_for(self._is_up, "a machine to boot", 120, 0.1)
@@ -94,18 +100,19 @@ class Machine:
         return self
 
     def __exit__(self, *_):
-        self._holder.kill()
+        # The first process of a namespace takes all others with it.
+        os.killpg(self._holder.pid, signal.SIGKILL)
         self._holder.wait(30)
 
     def _is_up(self):
         assert self._holder.poll() is None, self._log.read_text()
-        children = Path(f"/proc/{self._holder.pid}/task/{self._holder.pid}/children").read_text()
-        self.pid = int(children.split()[0]) if children.split() else 0
+        self.pid = _child(_child(self._holder.pid))
         if not self.pid or self.root.samefile("/") or (self.root / "old").exists():
             return False  # It is on its way: its root is this machine's until it has its own.
         if not self._boots:
             return True
-        return self.run("systemctl is-system-running", expected=None).stdout.strip() == "running"
+        said = self.run("systemctl is-system-running", expected=None).stdout.strip()
+        return said in ("running", "degraded")
 
     @property
     def root(self):
@@ -131,3 +138,10 @@ class Machine:
     def beside(self, *words):
         """The words that start a program of this machine on the network of that one."""
         return ["nsenter", f"--target={self.pid}", "--net", *map(str, words)]
+
+
+def _child(pid):
+    """The first process that a process has started; 0 if there is none."""
+    children = Path(f"/proc/{pid}/task/{pid}/children")
+    found = children.read_text().split() if children.exists() else []
+    return int(found[0]) if found else 0
