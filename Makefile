@@ -73,6 +73,7 @@ mosquitto:
 	command -v mosquitto >/dev/null || set -- "$$@" mosquitto; \
 	command -v mosquitto_pub >/dev/null || set -- "$$@" mosquitto-clients; \
 	command -v openssl >/dev/null || set -- "$$@" openssl; \
+	command -v debootstrap >/dev/null || set -- "$$@" debootstrap; \
 	command -v systemd-analyze >/dev/null || set -- "$$@" systemd; \
 	[ $$# = 0 ] || { $$sudo apt-get update \
 		&& $$sudo apt-get install --yes --no-install-recommends "$$@"; }
