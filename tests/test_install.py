@@ -30,6 +30,10 @@ def commands(title):
 
 def follow(machine, line, typed=""):
     """Type a line of the page, and what it asks for; packages come from outside."""
+    if "collector status" in line:
+        # Right after its start it is still connecting: a person looks again.
+        wait_for(lambda: machine.run(line, expected=None).returncode == 0, line, 60, 0.5)
+        return
     outside = "apt-get" in line
     machine.run(line, typed=typed, outside=outside, DEBIAN_FRONTEND="noninteractive")
 
