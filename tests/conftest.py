@@ -13,7 +13,8 @@ os.environ.setdefault("RUST_LOG", "off")
 
 from support.certificates import make_certificates
 from support.debian import make_debian
-from support.packaged import build, build_newer
+from support.packaged import build, build_newer, find
+from support.shared import make_once
 
 # A shell lets what it starts in the background ignore Ctrl-C, and so would what the tests start.
 signal.signal(signal.SIGINT, signal.default_int_handler)
@@ -37,18 +38,17 @@ def certificates(tmp_path_factory):
 @pytest.fixture(scope="session")
 def debian(tmp_path_factory):
     """The folder of a Debian 12 that nothing is installed on."""
-    folder = tmp_path_factory.mktemp("debian")
-    yield make_debian(folder)
-    shutil.rmtree(folder)
+    return make_once(tmp_path_factory, "debian", make_debian)
 
 
 @pytest.fixture(scope="session")
 def package(tmp_path_factory):
     """The .deb for amd64."""
-    return build(tmp_path_factory.mktemp("dist"))
+    return find(make_once(tmp_path_factory, "package", build))
 
 
 @pytest.fixture(scope="session")
-def newer(package):
+def newer(package, tmp_path_factory):
     """The same program as a higher version."""
-    return build_newer(package)
+    assert package.exists()
+    return find(make_once(tmp_path_factory, "newer", build_newer))

@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 from support.debian import Machine
 from support.line import ROOT
-from support.packaged import build
+from support.packaged import build, find
 
 PROGRAMS = Path(sys.executable).parent
 SHIPPED = "/usr/share/doc/zerobus-collector/tables"
@@ -102,7 +102,8 @@ def test_the_package_brings_the_libraries_of_the_lock_and_no_emulator(unpacked):
 
 def test_the_package_for_arm64_is_built_of_wheels_for_arm64(tmp_path):
     folder = tmp_path / "unpacked"
-    subprocess.run(["dpkg-deb", "--extract", build(tmp_path, "arm64"), folder], check=True)
+    build(tmp_path, "arm64")
+    subprocess.run(["dpkg-deb", "--extract", find(tmp_path), folder], check=True)
     libraries = [path for path in folder.rglob("*.so*") if path.is_file()]
     assert len(libraries) > 5
     aarch64 = 183

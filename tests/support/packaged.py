@@ -9,18 +9,21 @@ from support.line import ROOT
 
 
 def build(folder, architecture="amd64"):
-    """Build the package into a folder; returns its file."""
+    """Build the package into a folder."""
     environment = {**os.environ, "PYTHON": sys.executable, "DIST": str(folder)}
     words = ["packaging/build", architecture]
     subprocess.run(words, cwd=ROOT, check=True, timeout=300, env=environment)
-    (package,) = folder.glob(f"*_{architecture}.deb")
-    return package
 
 
-def build_newer(package):
-    """Pack what the last build of a package for amd64 has left once more, as version 99."""
+def build_newer(folder):
+    """Pack what the last build for amd64 has left once more, as version 99."""
     nfpm = Path(sys.executable).parent / "nfpm"
     words = ["package", "--config", "packaging/nfpm.yaml", "--packager", "deb", "--target"]
     environment = {**os.environ, "ARCH": "amd64", "VERSION": "99.0.0", "STAGE": "build/deb-amd64"}
-    subprocess.run([nfpm, *words, package.parent], cwd=ROOT, env=environment, check=True)
-    return package.parent / "zerobus-collector_99.0.0_amd64.deb"
+    subprocess.run([nfpm, *words, folder], cwd=ROOT, env=environment, check=True)
+
+
+def find(folder):
+    """The one package in a folder."""
+    (package,) = folder.glob("*.deb")
+    return package

@@ -1,0 +1,18 @@
+"""What is dear to make is made once, also when several processes run the tests."""
+
+import fcntl
+import os
+
+
+def make_once(tmp_path_factory, name, make):
+    """Return the folder that `make` fills; others wait until it is whole, and take it then."""
+    base = tmp_path_factory.getbasetemp()
+    folder = (base.parent if os.environ.get("PYTEST_XDIST_WORKER") else base) / name
+    whole = folder.with_name(f"{name}.whole")
+    with folder.with_name(f"{name}.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not whole.exists():
+            folder.mkdir()
+            make(folder)
+            whole.touch()
+    return folder
