@@ -20,15 +20,25 @@ BOOT = Path(__file__).with_name("boot.sh")
 COLLECTOR = "/opt/collector/bin/collector"
 SPACES = ("--pid", "--fork", "--mount", "--uts", "--ipc", "--net", "--cgroup")
 _GONE_AFTER_S = "900"
+# PrivateUsers= needs a user namespace, which the kernel refuses in a chroot.
+_TRIAL = "unshare --user true; mount -t tmpfs tmpfs /mnt; cd /mnt; mkdir old; pivot_root . old"
 
 
 def refusal():
     """Say what the kernel, or the container around the tests, refuses; nothing if it does not."""
     if os.geteuid() != 0:
         return "to boot systemd needs root"
-    trial = ["unshare", *SPACES, "mount", "-t", "tmpfs", "tmpfs", "/mnt"]
+    trial = ["unshare", *SPACES, "sh", "-ec", _TRIAL]
     tried = subprocess.run(trial, capture_output=True, text=True, check=False)
-    return f"namespaces can't be made: {tried.stderr.strip()}" if tried.returncode else ""
+    if tried.returncode:
+        return f"no namespaces to boot systemd in: {tried.stderr.strip()}"
+    try:
+        groups = _new_groups("booted-trial")
+    except OSError as error:
+        return f"no control groups to boot systemd in: {error}"
+    for group in groups:
+        group.rmdir()
+    return "" if groups else "no control groups are mounted to boot systemd in"
 
 
 class Booted:
