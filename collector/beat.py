@@ -17,10 +17,12 @@ class Beat:
 
     def __init__(self) -> None:
         self._due = math.inf
+        self.at = time.monotonic()
 
     def expect(self, within_s: float) -> None:
         """Promise the next sign of life within so many seconds."""
-        self._due = time.monotonic() + within_s
+        self.at = time.monotonic()
+        self._due = self.at + within_s
 
     def is_late(self, now: float) -> bool:
         """Whether the loop stands still."""

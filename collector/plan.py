@@ -72,7 +72,25 @@ def plan(config: Config) -> Plan:
         [(station.name, station.topics) for station in config.stations],
         {station.name: station.excepts for station in config.stations},
     )
+    if taken := _taking_the_status(config, router):
+        raise ConfigError(taken)
     return Plan(config, router, tuple(mappings))
+
+
+def _taking_the_status(config: Config, router: Router) -> list[Problem]:
+    """Say which stations would collect what the collector says of itself."""
+    topic = config.mqtt.status_topic
+    offers = router.resolve(topic.encode(), ()).offers if topic else ()
+    return [
+        Problem(
+            config.path,
+            station.lines.get("topic", station.line),
+            f"would collect mqtt.status_topic, which is {topic}",
+            f"stations.{station.name}.topic",
+            "choose another topic, or write it under except",
+        )
+        for station in (config.stations[offer.station] for offer in offers)
+    ]
 
 
 def _compile(config: Config, station: Station, schemas: Dict[Path, Schema]) -> Mapping | None:

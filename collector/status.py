@@ -102,6 +102,7 @@ def health(snapshot: dict[str, Any]) -> tuple[str, list[str]]:
     broker = snapshot["broker"]
     offline = [] if broker["connected"] else [f"broker: {broker['last_error'] or 'connecting'}"]
     degraded = _configuration(snapshot.get("configuration", {}))
+    degraded += filter(None, [snapshot.get("metrics", {}).get("problem")])
     degraded += [
         f"filter {text} is refused by the broker: {reason}"
         for text, reason in broker["refused_filters"].items()
@@ -118,6 +119,8 @@ def health(snapshot: dict[str, Any]) -> tuple[str, list[str]]:
     for station, counts in snapshot["stations"].items():
         if count := counts["internal_since_start"]:
             degraded.append(f"{station}: {count} dead letters of kind internal since the start")
+        if counts.get("is_silent") and not offline:
+            degraded.append(_silence(station, counts))
     reasons = failing + offline + degraded
     if not snapshot.get("clock_ok", True):
         reasons.append("this box's clock is not synchronised: times of arrival may be wrong")
@@ -131,6 +134,14 @@ def _configuration(configuration: dict[str, Any]) -> list[str]:
         return []
     at = time.strftime("%F %T", time.localtime(configuration["failed_us"] / 1e6))
     return [f"the configuration was not reloaded at {at}: {' '.join(error.split())}"]
+
+
+def _silence(station: str, counts: dict[str, Any]) -> str:
+    """Say for how long nothing came; while the broker is away that is the broker's fault."""
+    usual = counts["usual_gap_s"]
+    often = f", usually every {format_age(usual)}" if usual is not None else ""
+    limit = format_age(counts["silent_after_s"])
+    return f"{station}: no message for {format_age(counts['silence_s'])} ({limit} is much{often})"
 
 
 def _damage(spool: dict[str, Any]) -> list[str]:

@@ -73,6 +73,12 @@ def size(minimum: str, maximum: str) -> Any:
     return BeforeValidator(check)
 
 
+def duration_or_off(minimum: str, maximum: str) -> Any:
+    """The same, or `off`, which is 0."""
+    check = duration(minimum, maximum).func
+    return BeforeValidator(lambda value: 0.0 if value == "off" else check(value))
+
+
 def percent(minimum: int, maximum: int) -> Any:
     """A key that holds a percentage, such as `50 %`; a part of one, within the bounds."""
 
@@ -113,6 +119,17 @@ def split_url(url: str, schemes: tuple[str, ...]) -> SplitResult:
     return parts
 
 
+def split_listen(text: str) -> tuple[str, int]:
+    """The host and the port of `HOST:PORT`; an IPv6 address stands in brackets."""
+    try:
+        parts = split_url(f"tcp://{text}", ("tcp",))
+    except ValueError:
+        parts = SplitResult("", "", "", "", "")
+    if not parts.hostname or not parts.port or parts.path or parts.query or parts.fragment:
+        raise ValueError("must be HOST:PORT, unix:PATH or off")
+    return parts.hostname, parts.port
+
+
 def _is_number(value: Any) -> bool:
     """A boolean is an int to Python, but to nobody who writes a file."""
     return isinstance(value, int | float) and not isinstance(value, bool)
@@ -141,6 +158,20 @@ def _schema_folder(value: Any, info: ValidationInfo) -> Any:
     if not folder.resolve().is_relative_to(tables.resolve()):
         raise ValueError("must name a folder under tables/")
     return folder
+
+
+def _listen(value: str, info: ValidationInfo) -> str:
+    if value.startswith("unix:") and value != "unix:":
+        return f"unix:{_path(Path(value[5:]), info)}"
+    if value != "off":
+        split_listen(value)
+    return value
+
+
+def _status_topic(value: str) -> str:
+    if set(value) & set("+#{}") or value.startswith("$"):
+        raise ValueError("must be a topic: of {gateway} and words, without + and #")
+    return value
 
 
 def _origin(value: str) -> str:
@@ -177,5 +208,7 @@ FilePath = Annotated[Path, BeforeValidator(text), AfterValidator(_path)]
 ExistingFile = Annotated[Path, BeforeValidator(text), AfterValidator(_existing)]
 SchemaFolder = Annotated[Path, BeforeValidator(_schema_folder)]
 Origin = Annotated[Text, AfterValidator(_origin)]
+Listen = Annotated[str, BeforeValidator(text), AfterValidator(_listen)]
+StatusTopic = Annotated[str, BeforeValidator(text), AfterValidator(_status_topic)]
 TableName = Annotated[Text, AfterValidator(_table)]
 Topics = Annotated[tuple[Text, ...], BeforeValidator(_topics)]

@@ -33,6 +33,7 @@ from collector.config.models import (
     Config,
     DeadLetters,
     Heartbeat,
+    Metrics,
     Mqtt,
     SpoolLimits,
     Station,
@@ -55,11 +56,13 @@ _SECTIONS: Final[dict[str, type[Section]]] = {
     "spool": SpoolLimits,
     "dead_letters": DeadLetters,
     "heartbeat": Heartbeat,
+    "metrics": Metrics,
 }
 _TOP: Final = (*Box.keys(), *_SECTIONS, "stations")
 _SECRETS: Final = (
     ("mqtt", "password", "mqtt_password"),
     ("zerobus", "client_secret", "client_secret"),
+    ("metrics", "token", "metrics_token"),
 )
 _Any = TypeVar("_Any", bound=BaseModel)
 _Section = TypeVar("_Section", bound=Section)
@@ -111,6 +114,7 @@ class _Loading:
         zerobus = self._validate(Zerobus, sections["zerobus"], ("zerobus",))
         spool = self._validate(SpoolLimits, sections["spool"], ("spool",))
         dead_letters = self._validate(DeadLetters, sections["dead_letters"], ("dead_letters",))
+        metrics = self._validate(Metrics, sections["metrics"], ("metrics",))
         top.setdefault("runtime_dir", self._runtime_dir(spool))
         box = self._validate(Box, top, ())
         stations = self._stations(entries)
@@ -123,8 +127,9 @@ class _Loading:
             self._document.report(place, text)
         if mqtt:
             self._warnings.extend(across.plaintext_warnings(mqtt))
-        if self._document.problems or not (mqtt and zerobus and spool and dead_letters and box):
-            raise ConfigError(sorted(self._document.problems, key=lambda one: (one.file, one.line)))
+        problems = self._document.problems
+        if problems or not (mqtt and zerobus and spool and dead_letters and metrics and box):
+            raise ConfigError(sorted(problems, key=lambda one: (one.file, one.line)))
         return Config(
             path=self._document.file,
             gateway=box.gateway,
@@ -133,6 +138,7 @@ class _Loading:
             zerobus=zerobus,
             spool=spool,
             dead_letters=dead_letters,
+            metrics=metrics,
             stations=tuple(stations),
             heartbeat=heartbeat,
             warnings=tuple(self._warnings),
@@ -187,6 +193,8 @@ class _Loading:
         top.setdefault("gateway", own)
         sections["mqtt"].setdefault("client_id", own)
         sections["spool"].setdefault("path", spool_file(self._variables, self._folder))
+        if isinstance(topic := sections["mqtt"].get("status_topic"), str):
+            sections["mqtt"]["status_topic"] = topic.replace("{gateway}", str(top["gateway"]))
 
     def _runtime_dir(self, spool: SpoolLimits | None) -> str:
         folder = spool.path.parent if spool else self._folder

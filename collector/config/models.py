@@ -22,9 +22,11 @@ from collector.config import fields
 from collector.config.fields import (
     ExistingFile,
     FilePath,
+    Listen,
     Origin,
     SchemaFolder,
     Secret,
+    StatusTopic,
     TableName,
     Text,
     Topics,
@@ -72,6 +74,7 @@ class Mqtt(Section):
     inbox_max_bytes: Annotated[int, fields.size("64KiB", "1GiB")] = Field(
         default=16 * _MIB, validate_default=True
     )
+    status_topic: StatusTopic | None = None
 
     @property
     def scheme(self) -> str:
@@ -169,11 +172,39 @@ class Heartbeat(Section):
     interval: Annotated[float, fields.duration("1s", "1d")] = 300.0
 
 
+class Metrics(Section):
+    """Where figures and health can be asked for over HTTP."""
+
+    token: Secret | None = None
+    token_file: FilePath | None = None
+    listen: Listen = "127.0.0.1:9464"
+
+    @property
+    def socket(self) -> Path | None:
+        """The path of a unix socket, or None."""
+        return Path(self.listen[5:]) if self.listen.startswith("unix:") else None
+
+    @property
+    def address(self) -> tuple[str, int]:
+        """Host and port, when it is neither a unix socket nor off."""
+        return fields.split_listen(self.listen)
+
+    @field_validator("listen")
+    @classmethod
+    def _check_token(cls, value: str, info: ValidationInfo) -> str:
+        if value == "off" or value.startswith("unix:") or info.data.get("token", "") is not None:
+            return value
+        if not fields.is_loopback(fields.split_listen(value)[0]):
+            raise ValueError("needs a token, because others than this box can ask there")
+        return value
+
+
 class Station(Section):
     """From which topics a table is fed, and how.
 
     `options` are those of the format, which stand under its name. `line` is where the file names
-    the station, `lines` where it says what, by keys such as `columns.temp.scale`.
+    the station, `lines` where it says what, by keys such as `columns.temp.scale`. `silent_after` is
+    None when it is learned, and 0 when it is off.
     """
 
     inferred = frozenset({"name", "line", "lines", "options"})
@@ -197,6 +228,7 @@ class Station(Section):
     when_full: Literal["drop_oldest", "drop_newest"] | None = None
     max_age: Annotated[float, fields.duration("1s", "36500d")] | None = None
     expired: Literal["bury", "drop"] = "bury"
+    silent_after: Annotated[float, fields.duration_or_off("1s", "36500d")] | None = None
     line: int = 0
     lines: Mapping[str, int] = Field(default_factory=dict, repr=False)
 
@@ -225,6 +257,7 @@ class Config(Box):
     zerobus: Zerobus
     spool: SpoolLimits
     dead_letters: DeadLetters
+    metrics: Metrics
     stations: tuple[Station, ...]
     heartbeat: Heartbeat | None = None
     warnings: tuple[str, ...] = ()

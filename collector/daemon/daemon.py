@@ -17,13 +17,17 @@ from typing import Any, Final, NoReturn
 
 from collector import status
 from collector.config import Config
+from collector.daemon.announcement import Announcement
 from collector.daemon.control import ControlSocket
 from collector.daemon.heartbeat import Heartbeats
 from collector.daemon.line import STOP_S, Line
 from collector.daemon.notify import longer_start, notify, watchdog_interval_s
+from collector.daemon.probes import Probes
 from collector.daemon.reload import Reloads
 from collector.daemon.snapshot import Snapshots
+from collector.daemon.state import LineState
 from collector.errors import CollectorError, LockedError, SpoolDamagedError
+from collector.http import Pages, Server
 from collector.logs import tell_repeats
 from collector.operations import Scene
 from collector.plan import plan
@@ -78,7 +82,10 @@ class _Daemon:
         self._status = status.StatusFile(config.runtime_dir)
         self._control = ControlSocket(config.runtime_dir, self._scene)
         self._reloads = Reloads(self._line)
-        self._snapshots = Snapshots(self._line, self._reloads)
+        self._server = Server()
+        self._state = LineState(self._line, self._reloads, self._server)
+        self._snapshots = Snapshots(self._state)
+        self._announcement = Announcement()
         self._heartbeats = Heartbeats(self._line)
         self._fed_at = 0.0
         self._standing: list[str] = []
@@ -95,6 +102,7 @@ class _Daemon:
         try:
             self._line.start()
             self._control.start()
+            self._serve()
             self._tick()
             self._watch()
         except Exception:  # noqa: BLE001 - The top of the main thread.
@@ -105,35 +113,52 @@ class _Daemon:
         self._stop()
         self._exit(0)
 
+    def _serve(self) -> None:
+        self._server.start(self._line.config.metrics, Pages(Probes(self._state)))
+
     def _watch(self) -> None:
         notify("READY=1")
         _log.info("ready: %d stations", len(self._line.config.stations))
         while not self._signalled.wait(_TICK_S):
             if self._is_to_reload:
                 self._is_to_reload = False
-                self._reloads.reload(self._tick)
+                self._reload()
             self._tick()
+
+    def _reload(self) -> None:
+        before = self._line.config.metrics
+        self._reloads.reload(self._tick)
+        if self._line.config.metrics != before:
+            self._server.stop()
+            self._serve()
 
     def _tick(self) -> None:
         """What a second brings: deletes that wait for a commit, and signs of life."""
         error = ""
-        try:
-            self._line.spool.tick()
-            self._ticks += 1
-            if self._ticks % _LOOK_AFTER_TICKS == 0:
-                self._line.drains.look_after(self._line.spool.reader.tables())
-            self._report()
-            self._heartbeats.tick(self._snapshot)
-            tell_repeats()
-        except SpoolDamagedError as failed:
-            _log.critical("%s", failed)
-            self._exit(1)
-        except CollectorError as failed:
-            error = str(failed)
+        self._ticks += 1
+        # One that fails must not keep the others from their turn: least of all the report of it.
+        spool = self._line.spool
+        for step in (self._state.ticked, spool.tick, self._look_after, self._report, self._beat):
+            try:
+                step()
+            except SpoolDamagedError as failed:
+                _log.critical("%s", failed)
+                self._exit(1)
+            except CollectorError as failed:
+                error = error or str(failed)
         if error and error != self._tick_error:
             _log.error("%s; trying again every second", error)
         self._tick_error = error
+        tell_repeats()
         self._feed_watchdog()
+
+    def _beat(self) -> None:
+        if self._snapshot:
+            self._heartbeats.tick(self._snapshot)
+
+    def _look_after(self) -> None:
+        if self._ticks % _LOOK_AFTER_TICKS == 0:
+            self._line.drains.look_after(self._line.spool.reader.tables())
 
     def _report(self) -> None:
         """Write the status file when something has changed, and now and then as a sign of life."""
@@ -147,6 +172,13 @@ class _Daemon:
         except OSError as error:
             _log.warning("the status file can't be written: %s", error)
         notify("STATUS=" + status.line(snapshot))
+        self._announce(snapshot)
+
+    def _announce(self, snapshot: dict[str, Any]) -> None:
+        announcing = self._line.subscriber.announcing
+        if announcing.topic and snapshot["broker"]["connected"]:
+            said = self._announcement.due(snapshot, time.monotonic(), is_first=not announcing.said)
+            announcing.said = said or announcing.said
 
     def _feed_watchdog(self) -> None:
         """Tell systemd that all is well, unless a loop stands still: then it restarts us."""
@@ -169,6 +201,8 @@ class _Daemon:
         guard.start()
         self._stopped = True
         self._control.stop()
+        self._server.stop()
+        self._state.stopping()
         try:
             self._line.stop(deadline)
         except CollectorError as error:

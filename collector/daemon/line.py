@@ -26,7 +26,8 @@ LOCK_WAIT_S: Final = 30.0
 STOP_S: Final = 20.0
 _INTAKE_STOP_S: Final = 8.0
 _DRAINS_STOP_S: Final = 10.0
-_BEAT_WITHIN_S: Final = 30.0
+BEAT_WITHIN_S: Final = 30.0
+"""The tick and the intake come round at least once a second; an SD card may stall."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,8 +98,13 @@ class Line:
     def standing_still(self) -> list[str]:
         """Return the names of the loops that have not been heard of for too long."""
         tables = self.drains.standing_still(time.monotonic())
-        intake = [] if self.intake.is_beating(_BEAT_WITHIN_S) else ["intake"]
+        intake = [] if self.intake.is_beating(BEAT_WITHIN_S) else ["intake"]
         return intake + [f"drain {table}" for table in tables]
+
+    def beat_ages(self, now: float) -> dict[str, float]:
+        """Return for how many seconds each loop was not heard of."""
+        drains = {f"drain {table}": age_s for table, age_s in self.drains.beat_ages(now).items()}
+        return {"intake": now - self.intake.beat, **drains}
 
     def change(self, plan_: Plan, meanwhile: Callable[[], None]) -> bool:
         """Go on by another plan: the next message meets it, and nothing of what came is lost.

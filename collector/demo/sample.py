@@ -25,6 +25,9 @@ zerobus:
 spool:
   path: state/spool.db
   min_free_bytes: 0
+# The usual port may belong to a collector that runs on this box.
+metrics:
+  listen: unix:metrics.sock
 stations:
 """
 

@@ -130,7 +130,7 @@ class Drain(threading.Thread):
             self.beat.expect(STEP_S)
             self._take_acks(ledger, stream.acks())
             now = time.monotonic()
-            if self._shared.stopping or now >= rotate_at or self._refusals.is_ripe(fingerprint):
+            if reason := self._reason_to_end(now >= rotate_at, fingerprint):
                 break
             if now < gathered_at and not self._front.ahead:
                 # Not to be woken by each commit and each ack meanwhile.
@@ -145,10 +145,21 @@ class Drain(threading.Thread):
             elif ledger:
                 self._pause(rotate_at - now)
             elif self._front.ahead or now - idle_since >= self._options.idle_after:
-                break  # What waits has another schema; or nothing has waited for long.
+                # What waits has another schema; or nothing has waited for long.
+                reason = "schema" if self._front.ahead else "idle"
+                break
             else:
                 self._pause(min(rotate_at, idle_since + self._options.idle_after) - now)
         self._await_acks(stream, ledger)
+        self.state.ends[reason] += 1
+
+    def _reason_to_end(self, is_old: bool, fingerprint: bytes) -> str:
+        """Say why a stream that works is to end; empty while it is not."""
+        if self._shared.stopping:
+            return "stopped"
+        if is_old:
+            return "rotated"
+        return "suspect" if self._refusals.is_ripe(fingerprint) else ""
 
     def _next_call(self, ledger: Ledger, fingerprint: bytes) -> Call | None:
         """Return the next call of this stream's schema, or None when the window is full."""
@@ -175,6 +186,8 @@ class Drain(threading.Thread):
             self._spool.release([part.batch for part in call.parts])
             raise
         ledger.sent(self._last_offset, call)
+        self.state.sent_records += len(call.records)
+        self.state.sent_bytes += call.size_bytes
         self.state.in_flight_bytes = ledger.in_flight_bytes
 
     def _take_acks(self, ledger: Ledger, acks: list[Ack]) -> None:
@@ -189,7 +202,9 @@ class Drain(threading.Thread):
                         self._spool.release([part.batch])
                 self._refusals.suspects.accepted(call.fingerprint, call.parts[0].batch)
             if calls:
-                self._window.acknowledged(ack.offset, ack.at - calls[-1].sent_at, ack.at)
+                took_s = ack.at - calls[-1].sent_at
+                self._window.acknowledged(ack.offset, took_s, ack.at)
+                self.state.ack_latency.note(took_s)
                 self._standstill.moves()
                 self.state.last_ack_us = time.time_ns() // 1000
         self.state.in_flight_bytes = ledger.in_flight_bytes
@@ -226,14 +241,18 @@ class Drain(threading.Thread):
         held = self.state.state == "held"
         if self.state.state == "idle":
             self._standstill.set_state("opening")
-        stream = self._shared.connections.open(
-            self.table,
-            self._shared.file_descriptor(first.fingerprint),
-            self._wake.set,
-            ack_timeout=self._window.ack_timeout_s,
-            tries=self._standstill.tries,
-            held=held,
-        )
+        try:
+            stream = self._shared.connections.open(
+                self.table,
+                self._shared.file_descriptor(first.fingerprint),
+                self._wake.set,
+                ack_timeout=self._window.ack_timeout_s,
+                tries=self._standstill.tries,
+                held=held,
+            )
+        except StreamError as error:
+            self.state.ends["held" if error.end is End.HELD else "unreachable"] += 1
+            raise
         self.state.streams_opened += 1
         return stream
 

@@ -91,6 +91,11 @@ class Drains:
         with self._lock:
             return [table for table, drain in self._drains.items() if drain.beat.is_late(now)]
 
+    def beat_ages(self, now: float) -> dict[str, float]:
+        """Return for how many seconds the drain of each table was not heard of."""
+        with self._lock:
+            return {table: now - drain.beat.at for table, drain in self._drains.items()}
+
     def states(self) -> dict[str, DrainState]:
         """Return the state of each table that had a drain since the start."""
         with self._lock:

@@ -3,13 +3,16 @@
 from collections import Counter
 from dataclasses import dataclass, field
 
+from collector.latency import Latency
+
 
 @dataclass(slots=True)
 class DrainState:
     """What status and health say about a table's drain.
 
     `state` is one of idle, opening, streaming, waiting (the service is away) and held (the
-    service said no). `stuck` says why some batches wait while others are sent.
+    service said no). `stuck` says why some batches wait while others are sent. `ends` counts why
+    streams ended or did not open; `sent_records` and `sent_bytes` count repeats as well.
     """
 
     state: str = "idle"
@@ -21,4 +24,7 @@ class DrainState:
     ends: Counter[str] = field(default_factory=Counter)
     in_flight_bytes: int = 0
     window_bytes: int = 0
+    sent_records: int = 0
+    sent_bytes: int = 0
+    ack_latency: Latency = field(default_factory=Latency)
     suspects: int = 0

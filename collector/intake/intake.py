@@ -197,6 +197,12 @@ class Intake(threading.Thread):
             return True
         return now - self.beat < within_s
 
+    @property
+    def held(self) -> tuple[int, int, int]:
+        """Messages that are not acknowledged, their bytes, and how many the broker hands out."""
+        pending = self._pending
+        return len(pending.packet_ids), pending.size_bytes, self._pace.window
+
     def stop(self) -> None:
         """Ask the loop to end."""
         self._stopping.set()

@@ -134,6 +134,14 @@ class SpoolReader:
         rows = self.rows("SELECT scope, name, value FROM counters")
         return {(scope, name): value for scope, name, value in rows}
 
+    def page_bytes(self) -> tuple[int, int]:
+        """Return the bytes of pages in use and of free pages, as the last commit left them."""
+        ((pages, free, size),) = self.rows(
+            "SELECT page_count, freelist_count, page_size"
+            " FROM pragma_page_count, pragma_freelist_count, pragma_page_size"
+        )
+        return (pages - free) * size, free * size
+
     def tables(self) -> list[str]:
         """Return the tables that have batches in the spool."""
         rows = self.rows(

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Final
 
 from collector.errors import SpoolDamagedError, SpoolFullError
+from collector.latency import Latency
 from collector.model import Batch, Fault
 from collector.spool.ages import Ages
 from collector.spool.ballast import BALLAST_BYTES
@@ -285,6 +286,10 @@ class Spool:
         else:
             self._writer.ballast.keep()
         self._damaged.take_out()
+        if self.failure:
+            # Nothing that comes would tell that the file can be written again.
+            with self.transaction() as rows:
+                self.keep_numbers(rows)
 
     def _tell_of_drops(self, *, at_once: bool = False) -> None:
         if summary := self._drops.summary(at_once=at_once):
@@ -296,6 +301,16 @@ class Spool:
     def give_pages_back(self) -> int:
         """Take free pages off the file, for at most 100 ms; returns how many bytes are left."""
         return self._writer.give_pages_back(_VACUUM_S)
+
+    @property
+    def failure(self) -> str:
+        """Why the last commit failed; empty when it went well."""
+        return self._writer.failure
+
+    @property
+    def commit_latency(self) -> Latency:
+        """How long the commits since the start took."""
+        return self._writer.latency
 
     @property
     def damaged(self) -> dict[int, str]:

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Final
 
 from collector.errors import SpoolDamagedError, SpoolError, SpoolFullError
+from collector.latency import Latency
 from collector.spool.ballast import Ballast
 from collector.spool.damage.quarantine import find_damage, is_ours, quarantine
 from collector.spool.database import BUSY_MS, open_writer, translated
@@ -26,7 +27,10 @@ _VACUUM_PAGES_MAX: Final = 512
 
 
 class Writer:
-    """The connection, its lock, and the ballast that is given up when the disk is full."""
+    """The connection, its lock, and the ballast that is given up when the disk is full.
+
+    `failure` says why the last commit failed, until one went well; `latency` how long they took.
+    """
 
     def __init__(self, path: Path, limits: Limits) -> None:
         self.path = path
@@ -36,6 +40,8 @@ class Writer:
         self._broken = False
         self._vacuum = Steps(_VACUUM_PAGES, _VACUUM_PAGES_MAX)
         self.damage = ""
+        self.failure = ""
+        self.latency = Latency()
         try:
             self._connect()
         except SpoolFullError:
@@ -50,7 +56,7 @@ class Writer:
         A disk without room is answered by giving up the ballast. After any other failure the
         connection is not trusted again.
         """
-        with self._lock:
+        with self._lock, self._noting():
             self._mend()
             try:
                 self._connection.execute("BEGIN IMMEDIATE")
@@ -65,6 +71,18 @@ class Writer:
                         self.ballast.give_up()
                     raise failure from error
                 raise
+
+    @contextmanager
+    def _noting(self) -> Iterator[None]:
+        """Note how long a commit took, or why there was none."""
+        began = time.monotonic()
+        try:
+            yield
+        except SpoolError as error:
+            self.failure = str(error)
+            raise
+        self.failure = ""
+        self.latency.note(time.monotonic() - began)
 
     def page_bytes(self) -> tuple[int, int]:
         """Return the bytes of pages in use and of free pages."""

@@ -20,6 +20,7 @@ from paho.mqtt.reasoncodes import ReasonCode
 from collector.backoff import Backoff
 from collector.config import Mqtt
 from collector.model import Message
+from collector.subscriber.announcing import Announcing
 from collector.subscriber.bulk import BulkClient
 from collector.subscriber.connecting import make_client, make_tls
 from collector.subscriber.subscriptions import Subscriptions
@@ -72,6 +73,7 @@ class Subscriber:
             if options.protocol == "3.1.1"
             else MQTTProtocolVersion.MQTTv5
         )
+        self.announcing = Announcing(options.status_topic)
         self._backoff = Backoff(1.0, 30.0)
         self._connected_at = 0.0
         self._connecting_at = 0.0
@@ -127,6 +129,8 @@ class Subscriber:
         if self.state.connected and now - self._connected_at > _STABLE_S:
             self._backoff.settled()
         self.subscriptions.retry_refused(self._client, now)
+        if self.state.connected:
+            self.announcing.publish(self._client)
 
     def disconnect(self, reason: str = "") -> None:
         """Say goodbye to the broker, which keeps the session; `reason` is kept as an error.
@@ -138,6 +142,8 @@ class Subscriber:
         sock: Any = client.socket()
         if sock is not None:
             deadline = time.monotonic() + _GOODBYE_S
+            if self.state.connected:
+                self.announcing.goodbye(client, reason or "stopped")
             # paho closes its own as soon as the goodbye is written.
             with socket.socket(fileno=os.dup(sock.fileno())) as ours:
                 client.disconnect()
@@ -170,6 +176,7 @@ class Subscriber:
     def _connect(self) -> None:
         self.epoch += 1
         self._client.forget_buffer()
+        self.announcing.before_connect(self._client)
         self._connecting_at = self.state.connecting_since = time.monotonic()
         try:
             self._client.reconnect()

@@ -120,12 +120,13 @@ class LocalZerobus(Process):
 
 
 class Line:
-    """Broker, emulator and daemon in one folder. `mqtt`, `zerobus`, `spool` are added to the
-    sections of stations.yaml; `main` is the program that is run as the daemon; `tables` are the
-    texts of schemas, instead of those of the repository."""
+    """Broker, emulator and daemon in one folder. `mqtt`, `zerobus`, `spool`, `metrics` are added
+    to the sections of stations.yaml; `main` is the program that is run as the daemon; `tables` are
+    the texts of schemas, instead of those of the repository."""
 
     def __init__(
-        self, folder, *, stations=STATIONS, mqtt=None, zerobus=None, spool=None, main=None,
+        self, folder, *, stations=STATIONS, mqtt=None, zerobus=None, spool=None, metrics=None,
+        main=None,
         emulator=(), broker=None, environment=None, tables=None,
     ):  # fmt: skip
         self.folder = folder
@@ -143,6 +144,8 @@ class Line:
             },
             "spool": {"path": "state/spool.db", "min_free_bytes": "0", **(spool or {})},
         }
+        # A collector that runs on the same box has the usual port.
+        self._sections["metrics"] = {"listen": "off", **(metrics or {})}
         self.config = folder / "stations.yaml"
         if tables is None:
             (folder / "tables").symlink_to(ROOT / "tables")

@@ -1,0 +1,10 @@
+"""What the collector says over HTTP: figures for Prometheus, and answers to probes.
+
+`pages.py` knows what stands at each path, whoever serves it; `server.py` serves that alone, within
+limits; `request.py` reads one request and says who may ask.
+"""
+
+from collector.http.pages import Answer, Pages, Vitals
+from collector.http.server import Server
+
+__all__ = ["Answer", "Pages", "Server", "Vitals"]

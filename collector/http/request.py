@@ -1,0 +1,116 @@
+"""One request: read within limits, checked, answered, and the connection closed.
+
+Only GET and HEAD, no body. The head has a size and a time, both bounded, so that a client which
+trickles bytes holds its place for seconds only.
+"""
+
+import hmac
+import ipaddress
+import socket
+import time
+from http import HTTPStatus
+from http.server import BaseHTTPRequestHandler
+from io import BytesIO
+from typing import Any, Final
+
+from collector.http.pages import Answer, Pages
+
+HEAD_MAX_BYTES: Final = 16 * 1024
+HEAD_S: Final = 5.0
+ANSWER_S: Final = 10.0
+
+
+class Request(BaseHTTPRequestHandler):
+    """Reads and answers one request of a connection.
+
+    With a `token` every request must carry it as a bearer. Without one, a web page must not reach
+    the server by a name of its own that points to this box (DNS rebinding): only addresses and
+    `localhost` are taken as its name.
+    """
+
+    server_version = "collector"
+    sys_version = ""
+
+    def __init__(self, connection: socket.socket, pages: Pages, token: str) -> None:
+        self._pages = pages
+        self._token = token
+        super().__init__(connection, "", None)  # type: ignore[arg-type]
+
+    def setup(self) -> None:
+        """Read the head of the request."""
+        self.connection: Any = self.request
+        self.rfile = BytesIO(_read_head(self.connection, time.monotonic() + HEAD_S))
+        self.wfile = BytesIO()
+
+    def handle(self) -> None:
+        """Answer it."""
+        self.raw_requestline = self.rfile.readline(HEAD_MAX_BYTES)
+        if self.raw_requestline and self.parse_request():
+            self._reply(self._refusal() or self._pages.answer(self.path, self._header("Accept")))
+
+    def finish(self) -> None:
+        """Send the answer; a client that does not take it is left."""
+        self.connection.settimeout(ANSWER_S)
+        self.connection.sendall(self.wfile.getvalue())  # type: ignore[attr-defined]
+
+    def send_error(self, code: int, message: str | None = None, explain: str | None = None) -> None:
+        """Answer a request that can't be read, in plain text."""
+        self._reply(Answer.text(code, message or explain or HTTPStatus(code).phrase))
+
+    def log_message(self, *_: Any) -> None:
+        """Log nothing: a probe comes every few seconds, for years."""
+
+    def _refusal(self) -> Answer | None:
+        if self.command not in ("GET", "HEAD"):
+            return Answer.text(HTTPStatus.METHOD_NOT_ALLOWED, "only GET and HEAD")
+        if self._token:
+            given = self._header("Authorization").encode()
+            if not hmac.compare_digest(given, f"Bearer {self._token}".encode()):
+                return Answer.text(HTTPStatus.UNAUTHORIZED, "needs: Authorization: Bearer TOKEN")
+        elif not _is_own_name(self._header("Host")):
+            return Answer.text(HTTPStatus.MISDIRECTED_REQUEST, "ask by an address, or localhost")
+        return None
+
+    def _header(self, name: str) -> str:
+        return self.headers.get(name, "").strip()
+
+    def _reply(self, answer: Answer) -> None:
+        self.send_response(answer.status)
+        self.send_header("Content-Type", answer.content_type)
+        self.send_header("Content-Length", str(len(answer.body)))
+        if answer.status == HTTPStatus.UNAUTHORIZED:
+            self.send_header("WWW-Authenticate", "Bearer")
+        if answer.status == HTTPStatus.METHOD_NOT_ALLOWED:
+            self.send_header("Allow", "GET, HEAD")
+        self.end_headers()
+        if self.command != "HEAD":
+            self.wfile.write(answer.body)
+
+
+def _read_head(connection: socket.socket, deadline: float) -> bytes:
+    """Return what came up to the empty line; nothing when it did not come in time."""
+    head = b""
+    while b"\r\n\r\n" not in head and b"\n\n" not in head:
+        remaining = deadline - time.monotonic()
+        if remaining <= 0 or len(head) > HEAD_MAX_BYTES:
+            return b""
+        connection.settimeout(remaining)
+        chunk = connection.recv(4096)
+        if not chunk:
+            return b""
+        head += chunk
+    return head
+
+
+def _is_own_name(host: str) -> bool:
+    """Whether a browser can have this name for us only because it was typed in.
+
+    >>> [_is_own_name(one) for one in ("localhost:9464", "[::1]:9464", "10.0.0.7", "evil.example")]
+    [True, True, True, False]
+    """
+    name = host.partition("]")[0].strip("[") if host.startswith("[") else host.partition(":")[0]
+    try:
+        ipaddress.ip_address(name)
+    except ValueError:
+        return name.lower() in ("localhost", "")
+    return True
