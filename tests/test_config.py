@@ -986,6 +986,7 @@ MODELS = {
     "spool": SpoolLimits,
     "dead_letters": DeadLetters,
     "heartbeat": Heartbeat,
+    "metrics": Metrics,
     "stations": Station,
 }
 
