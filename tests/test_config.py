@@ -26,7 +26,7 @@ from collector.config import (
     quantities,
 )
 from collector.config.environment import instance_of, runtime_folder, spool_file
-from collector.config.models import Box, DeadLetters, Heartbeat
+from collector.config.models import Box, DeadLetters, Heartbeat, Metrics
 from collector.errors import ConfigError
 
 REPO = Path(__file__).resolve().parent.parent
@@ -121,6 +121,7 @@ def test_the_minimal_file_takes_every_default(read, tmp_path):
         "message_max_bytes": 2**20,
         "maximum_packet_size": 16 * 2**20,
         "inbox_max_bytes": 16 * 2**20,
+        "status_topic": None,
     }
     secret = config.zerobus.client_secret
     assert secret.get_secret_value() == "hush"
@@ -170,6 +171,7 @@ def test_the_minimal_file_takes_every_default(read, tmp_path):
             "when_full": None,
             "max_age": None,
             "expired": "bury",
+            "silent_after": None,
             "line": 9,
             "lines": {"topic": 10, "table": 11},
         }
@@ -197,6 +199,11 @@ SETTINGS = [
     ("mqtt", "message_max_bytes: 512 KiB", "message_max_bytes", 2**19),
     ("mqtt", "maximum_packet_size: 2MB", "maximum_packet_size", 2_000_000),
     ("mqtt", "inbox_max_bytes: 8388608", "inbox_max_bytes", 2**23),
+    ("mqtt", "status_topic: x/{gateway}/y", "status_topic", f"x/{socket.gethostname()}-3eb1bd/y"),
+    ("metrics", "listen: off", "listen", "off"),
+    ("metrics", "listen: '[::1]:1'", "address", ("::1", 1)),
+    ("metrics", "listen: localhost:1", "address", ("localhost", 1)),
+    ("metrics", "listen: unix:/run/x/m.sock", "socket", Path("/run/x/m.sock")),
     ("zerobus", "endpoint: http://127.0.0.1:50051/", "endpoint", "http://127.0.0.1:50051"),
     ("zerobus", "endpoint: http://[::1]:1", "endpoint", "http://[::1]:1"),
     ("zerobus", "endpoint: https://x.example:8443", "endpoint", "https://x.example:8443"),
@@ -236,6 +243,12 @@ def test_a_station_may_have_many_topics_a_schema_and_columns(read, tmp_path):
         "on": ("/on",),
     }
     assert one.lines["columns.on"] == 13
+
+
+@pytest.mark.parametrize(("written", "seconds"), [("2h", 7200.0), ("off", 0.0)])
+def test_a_station_may_be_silent_for_a_time_or_for_ever(read, written, seconds):
+    [one] = read(station("topic: a", "table: a.b.c", f"silent_after: {written}")).stations
+    assert one.silent_after == seconds
 
 
 def test_the_models_are_frozen(read):
@@ -691,6 +704,16 @@ BAD = [
         "mqtt.inbox_max_bytes",
         "must not be less than message_max_bytes (1MiB)",
     ),
+    ("mqtt", "status_topic: a/#", "mqtt.status_topic", "must be a topic: of {gateway} and words"),
+    ("mqtt", "status_topic: a/{box}", "mqtt.status_topic", "must be a topic: of {gateway}"),
+    ("mqtt", "status_topic: $SYS/x", "mqtt.status_topic", "must be a topic: of {gateway}"),
+    ("metrics", "listen: 0.0.0.0:9464", "metrics.listen", "needs a token"),
+    ("metrics", "listen: greenhouse-7:9464", "metrics.listen", "needs a token"),
+    ("metrics", "listen: 127.0.0.1", "metrics.listen", "must be HOST:PORT, unix:PATH or off"),
+    ("metrics", "listen: :9464", "metrics.listen", "must be HOST:PORT, unix:PATH or off"),
+    ("metrics", "listen: 'unix:'", "metrics.listen", "must be HOST:PORT, unix:PATH or off"),
+    ("metrics", "listen: 9464", "metrics.listen", "must be text: put it in quotes"),
+    ("metrics", "token_file: nowhere", "metrics.token_file", "can't be read"),
     ("zerobus", "endpoint: http://host", "zerobus.endpoint", "must be https"),
     ("zerobus", "endpoint: ftp://host", "zerobus.endpoint", "must start with https://, http://"),
     ("zerobus", "endpoint: https://host/x", "zerobus.endpoint", "must name a host only"),
@@ -742,6 +765,8 @@ BAD_STATIONS = [
     (["topic: a", "table: a.b.c", "schema: ../x"], 12, "stations.one.schema", "under tables/"),
     (["topic: a", "table: a.b.c", "schema: /etc"], 12, "stations.one.schema", "under tables/"),
     (["topic: a", "table: a.b.c", "schema: 5"], 12, "stations.one.schema", "must be text"),
+    (["topic: a", "table: a.b.c", "silent_after: 10ms"], 12, "stations.one.silent_after", "1s and"),
+    (["topic: a", "table: a.b.c", "silent_after: of"], 12, "stations.one.silent_after", "'of' is"),
     (["topic: a", "table: a.b.c", "format: ../x"], 12, "stations.one.format", "no format"),
     (["topic: a", "table: a.b.c", "format: xml"], 12, "stations.one.format", "known are "),
     (["topic: a", "table: a.b.c", "json: {x: 1}"], 12, "stations.one.json.x", "unknown key"),

@@ -26,8 +26,6 @@ LOCK_WAIT_S: Final = 30.0
 STOP_S: Final = 20.0
 _INTAKE_STOP_S: Final = 8.0
 _DRAINS_STOP_S: Final = 10.0
-BEAT_WITHIN_S: Final = 30.0
-"""The tick and the intake come round at least once a second; an SD card may stall."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,11 +48,13 @@ class Seen:
 class Line:
     """The running parts; `give_up` ends the wait for a spool that another collector owns.
 
-    `intake_type` and `drains_type` are there to be shown wrong by tests.
+    `intake_type`, `drains_type` and `beat_within_s` are there to be shown wrong by tests.
     """
 
     intake_type = Intake
     drains_type = Drains
+    # The tick and the intake come round every second; an SD card may stall for longer.
+    beat_within_s = 30.0
 
     def __init__(self, plan_: Plan, give_up: Callable[[], bool] = lambda: False) -> None:
         self.plan = plan_
@@ -98,7 +98,7 @@ class Line:
     def standing_still(self) -> list[str]:
         """Return the names of the loops that have not been heard of for too long."""
         tables = self.drains.standing_still(time.monotonic())
-        intake = [] if self.intake.is_beating(BEAT_WITHIN_S) else ["intake"]
+        intake = [] if self.intake.is_beating(self.beat_within_s) else ["intake"]
         return intake + [f"drain {table}" for table in tables]
 
     def beat_ages(self, now: float) -> dict[str, float]:

@@ -62,14 +62,16 @@ class Gaps:
         return max(FLOOR_S, USUAL_TIMES * self.usual_s, SEEN_TIMES * seen_twice)
 
     def came(self, now_us: int) -> None:
-        """Note a message after a gap; an outage says little of what is usual."""
+        """Note a message after a gap."""
         if self.last_us:
             self._learn(self.silence_s)
         self.last_us, self.silence_s = now_us, 0.0
 
     def _learn(self, gap_s: float) -> None:
+        limit_s = self.limit_s
         self.longest = sorted([*self.longest, gap_s])[-2:]
-        gap_s = min(gap_s, self.limit_s or gap_s)
+        if limit_s is not None and gap_s > limit_s:
+            return  # It was an alarm: that says nothing of what is usual, unless it comes again.
         self.count += 1
         self.sum_s += gap_s
         self.squares += gap_s * gap_s

@@ -16,7 +16,7 @@ from typing import Any, Final
 
 from collector.clock import Clock
 from collector.config import Station
-from collector.daemon.line import BEAT_WITHIN_S, Line
+from collector.daemon.line import Line
 from collector.daemon.reload import Reloads
 from collector.daemon.silence import Counters, Silence
 from collector.drain.state import DrainState
@@ -74,8 +74,8 @@ class LineState:
 
     def standing_still(self) -> list[str]:
         """Return the loops that were not heard of for too long; waits for no disk."""
-        tick = [TICK] if time.monotonic() - self._ticked_at > BEAT_WITHIN_S else []
-        return tick + self.line.standing_still()
+        line, silent_s = self.line, time.monotonic() - self._ticked_at
+        return ([TICK] if silent_s > line.beat_within_s else []) + line.standing_still()
 
     def paused(self) -> str:
         """Say why nothing can be stored: also when no message has come yet that would tell."""

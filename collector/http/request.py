@@ -6,6 +6,7 @@ trickles bytes holds its place for seconds only.
 
 import hmac
 import ipaddress
+import re
 import socket
 import time
 from http import HTTPStatus
@@ -18,6 +19,7 @@ from collector.http.pages import Answer, Pages
 HEAD_MAX_BYTES: Final = 16 * 1024
 HEAD_S: Final = 5.0
 ANSWER_S: Final = 10.0
+_HOST: Final = re.compile(r"(?:\[([^\]]+)\]|([^:\[\]]+))(?::[0-9]+)?", re.ASCII)
 
 
 class Request(BaseHTTPRequestHandler):
@@ -30,6 +32,8 @@ class Request(BaseHTTPRequestHandler):
 
     server_version = "collector"
     sys_version = ""
+    # What can't be read is answered with a status as well.
+    default_request_version = "HTTP/1.0"
 
     def __init__(self, connection: socket.socket, pages: Pages, token: str) -> None:
         self._pages = pages
@@ -108,9 +112,11 @@ def _is_own_name(host: str) -> bool:
     >>> [_is_own_name(one) for one in ("localhost:9464", "[::1]:9464", "10.0.0.7", "evil.example")]
     [True, True, True, False]
     """
-    name = host.partition("]")[0].strip("[") if host.startswith("[") else host.partition(":")[0]
+    match = _HOST.fullmatch(host)
+    if match is None:
+        return not host
     try:
-        ipaddress.ip_address(name)
+        ipaddress.ip_address(match[1] or match[2])
     except ValueError:
-        return name.lower() in ("localhost", "")
+        return host.lower().partition(":")[0] == "localhost"
     return True

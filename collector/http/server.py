@@ -21,7 +21,7 @@ from collector.http.request import Request
 _log = logging.getLogger(__name__)
 
 CONNECTIONS_MAX: Final = 16
-TRY_AGAIN_S: Final = 10.0
+TRY_AGAIN_S: Final = 5.0
 _STOP_S: Final = 2.0
 
 

@@ -67,6 +67,28 @@ class StillIntake(Intake):
         super()._take(messages)
 
 
+class ImpatientLine(Line):
+    """Has an intake that stands still when it is told to, and does not wait long for it."""
+
+    intake_type = StillIntake
+    beat_within_s = 2.0
+
+
+class StuckLine(Line):
+    """Has a main thread that stands still, soon after the start."""
+
+    beat_within_s = 2.0
+
+    def start(self):
+        tick, ticks = self.spool.tick, iter(range(3))
+        self.spool.tick = lambda: tick() if next(ticks, None) is not None else still()
+        return super().start()
+
+
+def still():
+    threading.Event().wait()
+
+
 class Raises:
     """A mapping with a bug that one message finds."""
 
@@ -110,6 +132,8 @@ LINES = {
     "honours-old-streams": type("Wrong", (Line,), {"drains_type": WrongDrains}),
     "raises": RaisingLine,
     "intake-stands-still": type("Wrong", (Line,), {"intake_type": StillIntake}),
+    "impatient": ImpatientLine,
+    "tick-stands-still": StuckLine,
     "drain-stands-still": type("Wrong", (Line,), {"drains_type": StillDrains}),
 }
 
