@@ -5,7 +5,7 @@ from typing import Any
 
 from collector.config import fields
 from collector.config.document import Document, Place
-from collector.config.models import Mqtt, SpoolLimits, Station
+from collector.config.models import Metrics, Mqtt, SpoolLimits, Station
 from collector.config.quantities import format_size
 
 
@@ -14,6 +14,20 @@ def check_certificate(document: Document, mqtt: Mapping[str, Any]) -> None:
     for key, other in (("cert_file", "key_file"), ("key_file", "cert_file")):
         if key in mqtt and other not in mqtt:
             document.report(("mqtt", key), f"needs {other} as well")
+
+
+def check_token(document: Document, metrics: Metrics | None) -> None:
+    """Report an address where everybody can ask."""
+    if metrics is not None and metrics.is_open and metrics.token is None:
+        document.report(
+            ("metrics", "listen"), "needs a token, because others than this box can ask there"
+        )
+
+
+def fill_status_topic(mqtt: dict[str, Any], gateway: Any) -> None:
+    """Put the name of this box into the status topic."""
+    if isinstance(topic := mqtt.get("status_topic"), str):
+        mqtt["status_topic"] = topic.replace("{gateway}", str(gateway))
 
 
 def check_limits(document: Document, mqtt: Mqtt | None, spool: SpoolLimits | None) -> None:

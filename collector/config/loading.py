@@ -5,7 +5,6 @@ the file leaves out and what depends on this box (names, folders, secrets) is fi
 spans sections is checked after.
 """
 
-import difflib
 import os
 import socket
 from collections.abc import Mapping
@@ -27,6 +26,7 @@ from collector.config.environment import (
     runtime_folder,
     spool_file,
 )
+from collector.config.keys import SECTIONS, TOP, nearest
 from collector.config.models import (
     HEARTBEAT,
     Box,
@@ -50,15 +50,6 @@ _HEARTBEAT_COLUMNS: Final = (
     *((name, f"/{name}") for name in ("dead_letters", "dropped", "uptime_s")),
 )
 
-_SECTIONS: Final[dict[str, type[Section]]] = {
-    "mqtt": Mqtt,
-    "zerobus": Zerobus,
-    "spool": SpoolLimits,
-    "dead_letters": DeadLetters,
-    "heartbeat": Heartbeat,
-    "metrics": Metrics,
-}
-_TOP: Final = (*Box.keys(), *_SECTIONS, "stations")
 _SECRETS: Final = (
     ("mqtt", "password", "mqtt_password"),
     ("zerobus", "client_secret", "client_secret"),
@@ -103,8 +94,8 @@ class _Loading:
         if self._document.broken:
             raise ConfigError(self._document.problems)
         top = self._mapping(self._document.values, ())
-        self._refuse_unknown(top, (), _TOP)
-        sections = {name: self._mapping(top.pop(name, None), (name,)) for name in _SECTIONS}
+        self._refuse_unknown(top, (), TOP)
+        sections = {name: self._mapping(top.pop(name, None), (name,)) for name in SECTIONS}
         entries = self._mapping(top.pop("stations", None), ("stations",))
         for section, key, credential in _SECRETS:
             self._fill_secret(sections[section], (section, key), credential)
@@ -122,6 +113,8 @@ class _Loading:
         if heartbeat:
             stations += self._heartbeat_station(heartbeat, entries)
         across.check_limits(self._document, mqtt, spool)
+        if self._with_secrets:
+            across.check_token(self._document, metrics)
         across.check_tables(self._document, stations)
         for place, text in self._document.unexpanded.items():
             self._document.report(place, text)
@@ -154,7 +147,7 @@ class _Loading:
 
     def _refuse_unknown(self, values: dict[str, Any], place: Place, known: tuple[str, ...]) -> None:
         for key in [key for key in values if key not in known]:
-            self._document.report((*place, key), "unknown key", _nearest(key, known))
+            self._document.report((*place, key), "unknown key", nearest(key, known))
             del values[key]
 
     def _fill_secret(self, section: dict[str, Any], place: Place, credential: str) -> None:
@@ -162,7 +155,7 @@ class _Loading:
         key = str(place[-1])
         if not self._with_secrets:
             self._document.unexpanded.pop(place, None)
-            if key in section or _SECTIONS[str(place[0])].model_fields[key].is_required():
+            if key in section or SECTIONS[str(place[0])].model_fields[key].is_required():
                 section[key] = "not read"
             return
         source = find_credential(credential, self._variables, self._folder)
@@ -193,8 +186,7 @@ class _Loading:
         top.setdefault("gateway", own)
         sections["mqtt"].setdefault("client_id", own)
         sections["spool"].setdefault("path", spool_file(self._variables, self._folder))
-        if isinstance(topic := sections["mqtt"].get("status_topic"), str):
-            sections["mqtt"]["status_topic"] = topic.replace("{gateway}", str(top["gateway"]))
+        across.fill_status_topic(sections["mqtt"], top["gateway"])
 
     def _runtime_dir(self, spool: SpoolLimits | None) -> str:
         folder = spool.path.parent if spool else self._folder
@@ -229,7 +221,7 @@ class _Loading:
             model = (
                 Condition if "when" in place else TimeWindow if "time_window" in place else Words
             )
-            hint = _nearest(str(place[-1]), known or model.keys())
+            hint = nearest(str(place[-1]), known or model.keys())
         self._document.report(place, said_of(fault), hint)
 
     def _stations(self, entries: dict[str, Any]) -> list[Station]:
@@ -293,14 +285,3 @@ class _Loading:
         folder = self._folder / "tables" / str(values["schema"])
         built = self._build(model, options, (*place, str(chosen)), folder)
         return built or formats.FormatOptions()
-
-
-def _nearest(key: str, known: tuple[str, ...]) -> str:
-    """The key that was probably meant, or the section that has this key."""
-    if near := difflib.get_close_matches(key, known, n=1, cutoff=0.6):
-        return f"did you mean {near[0]}?"
-    places = {name: model.keys() for name, model in _SECTIONS.items()}
-    places |= {"a station": Station.keys(), "the top of the file": _TOP}
-    if owners := [name for name, keys in places.items() if key in keys]:
-        return f"it is a key of {' and of '.join(owners)}"
-    return f"known are {', '.join(known)}"
