@@ -65,7 +65,7 @@ $(BIN)/pip:
 		|| { echo "Python 3.11 or newer is needed: make PYTHON=python3.12 ..." >&2; exit 1; }
 	$(PYTHON) -m venv .venv
 
-# Tests of the real thing need a real broker, openssl for its certificates, and a systemd to boot.
+# Tests of the real thing need a real broker, openssl for its certificates, a systemd to boot, and promtool.
 .PHONY: mosquitto
 mosquitto:
 	@[ "$$(id -u)" = 0 ] && sudo= || sudo=sudo; \
@@ -75,5 +75,6 @@ mosquitto:
 	command -v openssl >/dev/null || set -- "$$@" openssl; \
 	command -v debootstrap >/dev/null || set -- "$$@" debootstrap; \
 	command -v systemd-analyze >/dev/null || set -- "$$@" systemd; \
+	command -v promtool >/dev/null || set -- "$$@" prometheus; \
 	[ $$# = 0 ] || { $$sudo apt-get update \
 		&& $$sudo apt-get install --yes --no-install-recommends "$$@"; }

@@ -21,7 +21,7 @@ from support.waiting import answers, free_port, wait_for
 from collector import errors, status
 from collector.cli import collector
 from collector.config import SpoolLimits, Station, load
-from collector.config.models import Box, DeadLetters, Mqtt, Zerobus
+from collector.config.models import Box, DeadLetters, Metrics, Mqtt, Zerobus
 from collector.emulator import Emulator, EmulatorOptions
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -105,7 +105,9 @@ def loosely(text):
     return [line for line in lines if line and line != quiet]
 
 
-@pytest.mark.parametrize("section", [Box, Mqtt, Zerobus, SpoolLimits, DeadLetters, Station])
+@pytest.mark.parametrize(
+    "section", [Box, Mqtt, Zerobus, SpoolLimits, DeadLetters, Metrics, Station]
+)
 def test_every_key_of_the_configuration_is_explained(section):
     text = (ROOT / "docs" / "configuration.md").read_text()
     missing = [key for key in section.keys() if f"| `{key}` |" not in text]  # noqa: SIM118
@@ -243,7 +245,11 @@ def run(command, folder, environment, expected=0):
 
 @pytest.fixture
 def box(line_folder):
-    shutil.copy(ROOT / "stations.yaml", line_folder)
+    # A collector that runs on this box has the usual port.
+    sample = (ROOT / "stations.yaml").read_text()
+    text = sample.replace("  # listen: 127.0.0.1:9464", "  listen: off")
+    assert text != sample
+    (line_folder / "stations.yaml").write_text(text)
     shutil.copy(ROOT / ".env.example", line_folder / ".env")
     shutil.copytree(ROOT / "tables", line_folder / "tables")
     return line_folder

@@ -32,13 +32,13 @@ class Announcing:
 
     def publish(self, client: Client) -> None:
         """Say what is to be said, if the broker has not heard it yet."""
-        if self.topic and self.said != self._published:
+        if self.topic and client.is_connected() and self.said != self._published:
             client.publish(self.topic, self.said, retain=True)
             self._published = self.said
 
     def goodbye(self, client: Client, reason: str) -> None:
         """Say that the collector goes, and why: a broker that hears a goodbye keeps the will."""
-        if self.topic:
+        if self.topic and client.is_connected():
             client.publish(self.topic, _offline(reason, time=_now()), retain=True)
             self._published = b""
 

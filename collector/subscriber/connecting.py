@@ -7,12 +7,20 @@ from paho.mqtt.client import Client
 from paho.mqtt.enums import MQTTProtocolVersion
 from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
+from paho.mqtt.reasoncodes import ReasonCode
 
 from collector.config import Mqtt
 from collector.subscriber.bulk import BulkClient
 
 # Of the start: the private CA of the Zerobus SDK goes into the environment later.
 _SYSTEM_CA: Final = ssl.get_default_verify_paths()
+TAKEN_OVER: Final = 0x8E
+_HINTS: Final = {
+    TAKEN_OVER: "another client connected with the same mqtt.client_id: give each its own",
+    0x86: "check mqtt.username and mqtt.password",
+    0x87: "the broker's access list does not let this client in",
+    0x85: "the broker does not take this mqtt.client_id",
+}
 
 
 def make_client(
@@ -65,3 +73,9 @@ def _connect_properties(options: Mqtt) -> Properties:
     properties.ReceiveMaximum = options.receive_maximum
     properties.MaximumPacketSize = options.maximum_packet_size
     return properties  # type: ignore[no-any-return]
+
+
+def hint(reason: ReasonCode) -> str:
+    """Return what an operator can do about a reason of the broker, in brackets, or nothing."""
+    found = _HINTS.get(reason.value)
+    return f" ({found})" if found else ""

@@ -22,7 +22,7 @@ from collector.config import Mqtt
 from collector.model import Message
 from collector.subscriber.announcing import Announcing
 from collector.subscriber.bulk import BulkClient
-from collector.subscriber.connecting import make_client, make_tls
+from collector.subscriber.connecting import TAKEN_OVER, hint, make_client, make_tls
 from collector.subscriber.subscriptions import Subscriptions
 
 _log = logging.getLogger(__name__)
@@ -32,14 +32,7 @@ _CONNACK_S: Final = 15.0
 _GOODBYE_S: Final = 2.0
 _DROP_BYTES: Final = 65_536
 _PROTOCOL_UNKNOWN: Final = 0x84
-_TAKEN_OVER: Final = 0x8E
 _NAMES: Final = {MQTTProtocolVersion.MQTTv5: "5", MQTTProtocolVersion.MQTTv311: "3.1.1"}
-_HINTS: Final = {
-    _TAKEN_OVER: "another client connected with the same mqtt.client_id: give each its own",
-    0x86: "check mqtt.username and mqtt.password",
-    0x87: "the broker's access list does not let this client in",
-    0x85: "the broker does not take this mqtt.client_id",
-}
 
 
 @dataclass(slots=True)
@@ -129,8 +122,7 @@ class Subscriber:
         if self.state.connected and now - self._connected_at > _STABLE_S:
             self._backoff.settled()
         self.subscriptions.retry_refused(self._client, now)
-        if self.state.connected:
-            self.announcing.publish(self._client)
+        self.announcing.publish(self._client)
 
     def disconnect(self, reason: str = "") -> None:
         """Say goodbye to the broker, which keeps the session; `reason` is kept as an error.
@@ -142,8 +134,7 @@ class Subscriber:
         sock: Any = client.socket()
         if sock is not None:
             deadline = time.monotonic() + _GOODBYE_S
-            if self.state.connected:
-                self.announcing.goodbye(client, reason or "stopped")
+            self.announcing.goodbye(client, reason or "stopped")
             # paho closes its own as soon as the goodbye is written.
             with socket.socket(fileno=os.dup(sock.fileno())) as ours:
                 client.disconnect()
@@ -245,7 +236,7 @@ class Subscriber:
                 return
             self._failed("the broker does not know MQTT 5: set mqtt.protocol to auto")
             return
-        self._failed(f"the broker refused the connection: {reason}{_hint(reason)}")
+        self._failed(f"the broker refused the connection: {reason}{hint(reason)}")
 
     def _on_disconnect(
         self, _client: Client, _userdata: Any, flags: Any, reason: ReasonCode, _properties: Any
@@ -257,9 +248,9 @@ class Subscriber:
             return
         self.state.disconnects += 1
         if reason.is_failure:
-            cap = 300.0 if reason.value == _TAKEN_OVER else None
+            cap = 300.0 if reason.value == TAKEN_OVER else None
             by = "by the broker" if flags.is_disconnect_packet_from_server else "connection lost"
-            self._failed(f"disconnected ({by}): {reason}{_hint(reason)}", cap)
+            self._failed(f"disconnected ({by}): {reason}{hint(reason)}", cap)
 
     def _failed(self, error: str, cap: float | None = None) -> None:
         if cap is not None:
@@ -302,8 +293,3 @@ def _read_to_the_end(sock: socket.socket, deadline: float) -> None:
             sock.settimeout(remaining)
             if not sock.recv(_DROP_BYTES):
                 return
-
-
-def _hint(reason: ReasonCode) -> str:
-    hint = _HINTS.get(reason.value)
-    return f" ({hint})" if hint else ""
