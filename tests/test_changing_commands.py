@@ -13,7 +13,8 @@ from pathlib import Path
 import pytest
 from support.damaged import PAGE, kinds_of_pages, overwrite
 from support.filled import ONE, TWO, fill, make_box, store
-from support.line import Line, LocalZerobus, reading
+from support.line import ROOT, Line, LocalZerobus, reading
+from support.spools import opened
 from support.terminal import ENVIRONMENT, run_on_terminal, run_plain
 from support.waiting import wait_for
 
@@ -314,3 +315,21 @@ def test_the_socket_goes_with_the_daemon_and_a_stale_one_is_replaced(tmp_path_fa
         assert "done" in ask(line, b'{"operation": "compact"}\n')[-1]
         line.daemon.stop()
         assert not path.exists()
+
+
+@pytest.mark.root
+@pytest.mark.skipif(os.geteuid() != 0, reason="needs root, to give a folder away")
+def test_what_root_makes_beside_a_spool_belongs_to_the_owner_of_its_folder(tmp_path):
+    line = Line(tmp_path)
+    folder = tmp_path / "state"
+    with opened(line.spool_path):
+        pass
+    for path in (folder, line.spool_path):
+        os.chown(path, 12_345, 12_346)
+    for name in ("lock", "seq", "ballast"):
+        (folder / f"spool.db.{name}").unlink(missing_ok=True)
+    arguments = [sys.executable, "-m", "collector", "spool", "compact"]
+    subprocess.run([*arguments, "-c", str(line.config)], check=True, cwd=ROOT, timeout=60)
+    made = {one.name: one.stat() for one in folder.iterdir()}
+    assert {"spool.db", "spool.db.lock", "spool.db.seq", "spool.db.ballast"} <= set(made)
+    assert {(one.st_uid, one.st_gid) for one in made.values()} == {(12_345, 12_346)}

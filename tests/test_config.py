@@ -134,6 +134,7 @@ def test_the_minimal_file_takes_every_default(read, tmp_path):
         "ca_file": None,
         "ack_timeout": 60.0,
         "window_max_bytes": 8 * 2**20,
+        "in_flight_max_bytes": 64 * 2**20,
         "rotate_after": 600.0,
         "idle_after": 300.0,
         "drain": "oldest",

@@ -11,7 +11,9 @@ from contextlib import closing
 from dataclasses import replace
 
 import pytest
+from support.line import ROOT, Line, reading
 from support.spools import FINGERPRINT, opened
+from support.waiting import wait_for
 
 from collector.errors import SpoolFullError
 from collector.model import DeadLetter, Fault, NewBatch
@@ -403,3 +405,35 @@ def test_every_drop_is_told_in_a_dead_letter_also_over_a_stop(path):
         told = sum(int(reason.split()[0].replace(",", "")) for (reason,) in rows)
         assert told == counted(spool, f"table:{FLOOD}", "dropped") > 0
         assert spool.reader.counters()["station:flood", "told:full"] == told
+
+
+def test_all_tables_together_have_no_more_in_flight_than_the_limit_and_a_call_each(line_folder):
+    names = [f"s{number}" for number in range(10)]
+    text = (ROOT / "tables" / "station_two" / "schema.proto").read_text()
+    stations = {one: {"topic": f"sensors/{one}/+", "table": f"main.iot.{one}"} for one in names}
+    line = Line(
+        line_folder,
+        stations=stations,
+        tables=dict.fromkeys(names, text),
+        zerobus={"in_flight_max_bytes": "1MiB", "ack_timeout": "3s"},
+        # Small batches, so that a call is no more than a quarter of the window.
+        spool={"commit_max_bytes": "64KiB"},
+    )
+    with line:
+        line.zerobus.faults({"faults": [{"fault": "silence"}]})
+        count = 600
+        line.publisher().publish(
+            [reading(n, names[n % 10], description="x" * 8_000) for n in range(count)]
+        )
+
+        def in_flight():
+            return [one.get("in_flight_bytes", 0) for one in line.status()["tables"].values()]
+
+        wait_for(lambda: len(in_flight()) == 10 and all(in_flight()), "a call of each table")
+        wait_for(lambda: sum(in_flight()) > 2**20 - 128 * 1024, "the limit to be reached")
+        # A window begins with 256 KiB: without the limit it were 2.5 MiB.
+        assert sum(in_flight()) <= 2**20 + 10 * 64 * 1024
+        line.zerobus.faults(None)
+        line.wait_delivered(range(count))
+        line.wait_drained()
+        line.check_balances()

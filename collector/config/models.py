@@ -138,6 +138,7 @@ class Zerobus(Section):
     ca_file: ExistingFile | None = None
     ack_timeout: Annotated[float, fields.duration("100ms", "10min")] = 60.0
     window_max_bytes: Annotated[int, fields.size("256KiB", "256MiB")] = 8 * _MIB
+    in_flight_max_bytes: Annotated[int, fields.size("1MiB", "16GiB")] = 64 * _MIB
     rotate_after: Annotated[float, fields.duration("1s", "13min")] = 600.0
     idle_after: Annotated[float, fields.duration("100ms", "1h")] = 300.0
     drain: Literal["oldest", "live"] = "oldest"

@@ -64,6 +64,7 @@ def _limits(config: Config) -> dict[str, Any]:
         "dead_max_count": config.dead_letters.max_count,
         "table_share": config.spool.table_share,
         "window_max_bytes": config.zerobus.window_max_bytes,
+        "in_flight_max_bytes": config.zerobus.in_flight_max_bytes,
         "max_records_per_second": config.zerobus.max_records_per_second,
         "max_bytes_per_second": config.zerobus.max_bytes_per_second,
     }

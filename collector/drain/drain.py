@@ -107,7 +107,7 @@ class Drain(threading.Thread):
             try:
                 self._take_acks(ledger, stream.close())
                 self.has_stream = False
-                self.state.in_flight_bytes = 0
+                self._note_in_flight(0)
                 if ended is not None:
                     self.state.ends[ended.end.value] += 1
                     self._refusals.settle(ended, ledger)
@@ -171,9 +171,16 @@ class Drain(threading.Thread):
         if ledger and (self._batch_bytes > room or len(ledger) >= CALLS_IN_FLIGHT_MAX):
             self._window.filled(self._last_offset, time.monotonic())
             return None
+        # One call of each table may be in flight, whatever the others have.
+        if ledger and self._batch_bytes > self._shared.room_in_flight():
+            return None
         # A quarter of the window, so that acknowledgments show progress on a slow link.
         limits = (CALL_MAX_BYTES, self._window.bytes // 4, room, self._shared.rate.call_max_bytes)
         return compose(self._shared.rate.portion(waiting), UNLIMITED, min(limits))
+
+    def _note_in_flight(self, size_bytes: int) -> None:
+        self.state.in_flight_bytes = size_bytes
+        self._shared.note_in_flight(self.table, size_bytes)
 
     def _has_turn(self, call: Call) -> bool:
         return self._shared.rate.turn(self.table, len(call.records), call.size_bytes)
@@ -188,7 +195,7 @@ class Drain(threading.Thread):
         ledger.sent(self._last_offset, call)
         self.state.sent_records += len(call.records)
         self.state.sent_bytes += call.size_bytes
-        self.state.in_flight_bytes = ledger.in_flight_bytes
+        self._note_in_flight(ledger.in_flight_bytes)
 
     def _take_acks(self, ledger: Ledger, acks: list[Ack]) -> None:
         """Give what is durable back to the spool: by this stream's own ledger, or not at all."""
@@ -207,7 +214,7 @@ class Drain(threading.Thread):
                 self.state.ack_latency.note(took_s)
                 self._standstill.moves()
                 self.state.last_ack_us = time.time_ns() // 1000
-        self.state.in_flight_bytes = ledger.in_flight_bytes
+        self._note_in_flight(ledger.in_flight_bytes)
         self.state.window_bytes = self._window.bytes
 
     def _send_alone(self, stream: Stream, ledger: Ledger, call: Call) -> bool:

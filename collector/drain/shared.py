@@ -34,6 +34,7 @@ class Shared:
         self.schemas = schemas
         self.changes = 0
         self._look = look
+        self._in_flight: dict[str, int] = {}
         self.rate = Rate(options.max_records_per_second, options.max_bytes_per_second)
         self.stop_deadline = float("inf")
         self._stopping = threading.Event()
@@ -53,6 +54,14 @@ class Shared:
         self._stopping.set()
         with self._recovery:
             self._recovery.notify_all()
+
+    def note_in_flight(self, table: str, size_bytes: int) -> None:
+        """Note how much of a table is in flight."""
+        self._in_flight[table] = size_bytes
+
+    def room_in_flight(self) -> int:
+        """Return how many bytes more all tables together may have in flight; may be negative."""
+        return self.options.in_flight_max_bytes - sum(list(self._in_flight.values()))
 
     def sleep(self, seconds: float) -> None:
         """Wait, unless the line ends."""

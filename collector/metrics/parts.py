@@ -157,6 +157,11 @@ _STREAMS: Final = (
         "The limit zerobus.window_max_bytes",
         one("limits", "window_max_bytes"),
     ),
+    gauge(
+        "streams_in_flight_max_bytes",
+        "The limit zerobus.in_flight_max_bytes, of all tables together",
+        one("limits", "in_flight_max_bytes"),
+    ),
     counter(
         "stream_sent_records",
         "Records sent since the start, repeats included",

@@ -32,6 +32,7 @@ class SpoolLock:
             os.ftruncate(descriptor, 0)
             os.pwrite(descriptor, f"{os.getpid()}\n".encode(), 0)
         self._descriptor = descriptor
+        give_to_owner(self.path)
         return True
 
     def holder(self) -> str:
@@ -61,5 +62,23 @@ class SpoolLock:
     def release(self) -> None:
         """Give the lock back."""
         if self._descriptor >= 0:
+            give_to_owner(self.path)
             os.close(self._descriptor)
             self._descriptor = -1
+
+
+def give_to_owner(lock: Path) -> None:
+    """Give what root has made beside a spool to the owner of the folder: the daemon needs it.
+
+    A folder of root stays root's. A file that can't be given is left: who opens it says so.
+    """
+    if os.geteuid() != 0:
+        return
+    owner = lock.parent.stat()
+    if owner.st_uid == 0:
+        return
+    spool = lock.name.removesuffix(".lock")
+    for path in (*lock.parent.glob(f"{spool}*"), *lock.parent.glob("quarantine/**/*")):
+        with contextlib.suppress(OSError):
+            if path.lstat().st_uid == 0:
+                os.chown(path, owner.st_uid, owner.st_gid, follow_symlinks=False)
