@@ -106,7 +106,7 @@ def test_drop_oldest_keeps_the_newest_and_counts_the_rest(path):
         dropped = counted(spool, f"table:{FLOOD}", "dropped")
         assert dropped == 5 * (100 - len(left))
         assert counted(spool, "station:flood", "dropped:full") == dropped
-        assert spool.used_bytes()[0] <= MAX_BYTES + (1 << 20)
+        assert spool.room.used_bytes()[0] <= MAX_BYTES + (1 << 20)
         check_balance(spool)
 
 
@@ -226,13 +226,13 @@ def test_a_wal_that_a_reader_holds_stops_nothing_while_the_disk_has_room(path):
     ):
         reader.execute("BEGIN")
         reader.execute("SELECT count(*) FROM batches").fetchone()
-        while spool.wal_bytes() < 3 * WAL_MAX_BYTES:
+        while spool.room.wal_bytes() < 3 * WAL_MAX_BYTES:
             spool.append(group(spool, "calm", CALM))
             spool.acknowledge(ids(spool, CALM))
             spool.tick()
-        assert spool.wal_bytes() > 40 << 20
+        assert spool.room.wal_bytes() > 40 << 20
         spool.append(group(spool, "calm", CALM))
-        assert spool.used_bytes()[0] == spool._writer.page_bytes()[0] + WAL_MAX_BYTES
+        assert spool.room.used_bytes()[0] == spool._writer.page_bytes()[0] + WAL_MAX_BYTES
 
 
 # -- ages ------------------------------------------------------------------------------------

@@ -210,7 +210,7 @@ def test_a_damaged_file_that_fills_the_disk_is_brought_over_in_portions(disk):
     delivered = []
     with contextlib.closing(fresh):
         with pytest.raises(SpoolFullError):
-            fresh.check_room()
+            fresh.room.check()
         for _ in range(100):
             with contextlib.suppress(SpoolFullError):
                 for folder in waiting(fresh.path):

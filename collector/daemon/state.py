@@ -193,7 +193,7 @@ class LineState:
 
     def _spool(self) -> dict[str, Any]:
         spool, limits = self.line.spool, self.line.config.spool
-        (used, free), wal = spool.reader.page_bytes(), spool.wal_bytes()
+        (used, free), wal = spool.reader.page_bytes(), spool.room.wal_bytes()
         return {
             "path": str(spool.path),
             "used_bytes": used + min(wal, WAL_MAX_BYTES),

@@ -249,7 +249,7 @@ class Intake(threading.Thread):
         """
         room = 2 * self._inbox_max_bytes + self._spool_max_bytes // _ROOM_PART
         try:
-            self._spool.check_room(min(room, self._spool_max_bytes // 2))
+            self._spool.room.check(min(room, self._spool_max_bytes // 2))
         except SpoolError:
             return False
         self._away, self.paused = False, ""

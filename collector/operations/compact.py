@@ -12,9 +12,9 @@ _BETWEEN_S: Final = 0.01
 def compact(spool: Spool) -> Generator[dict[str, Any], None, dict[str, Any]]:
     """Shrink the file by the pages that nothing is in; a step takes 100 ms at most."""
     before = spool.path.stat().st_size
-    left = spool.used_bytes()[1]
+    left = spool.room.used_bytes()[1]
     while left:
-        remaining = spool.give_pages_back()
+        remaining = spool.room.give_pages_back()
         yield {"left_bytes": remaining}
         if remaining >= left:
             break  # They are used again as fast as they are given back.

@@ -142,7 +142,7 @@ class Replay:
         }
 
     def _store(self, chunk: _Chunk) -> None:
-        self._spool.check_room()
+        self._spool.room.check()
         with self._spool.transaction() as rows:
             if rows.delete_letters(chunk.done, "dead_replayed") != len(chunk.done):
                 raise _GoneError

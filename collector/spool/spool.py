@@ -12,25 +12,23 @@ from collector.errors import SpoolDamagedError, SpoolFullError
 from collector.latency import Latency
 from collector.model import Batch, Fault
 from collector.spool.ages import Ages
-from collector.spool.ballast import BALLAST_BYTES
 from collector.spool.damage.batches import DamagedBatches
 from collector.spool.damage.names import Names
-from collector.spool.damage.quarantine import leave_marker, quarantined_bytes, waiting
+from collector.spool.damage.quarantine import leave_marker, waiting
 from collector.spool.damage.wreck import highest_seq
-from collector.spool.database import WAL_MAX_BYTES, disk_error, wal_bytes
+from collector.spool.database import disk_error
 from collector.spool.drops import Drops
 from collector.spool.group import Group
 from collector.spool.limits import Limits
 from collector.spool.reader import READ_BYTES, Damaged, SpoolReader
+from collector.spool.room import Room
 from collector.spool.rows import Rows
 from collector.spool.seq import SeqNumbers
 from collector.spool.steps import BREATH_S
 from collector.spool.taken import Taken
 from collector.spool.writer import open_or_quarantine
 
-_VACUUM_S: Final = 0.1
 _DELETES_AT_ONCE: Final = 500
-_SALVAGED_BYTES: Final = 8 * 1024 * 1024
 
 
 class Spool:
@@ -43,8 +41,9 @@ class Spool:
         self._seqs = self._numbers()
         self.reader = SpoolReader(path)
         self._writer.ballast.keep()
+        self.room = Room(path, limits, self._writer)
         self._taken = Taken(self.reader.has_batches)
-        self._drops = Drops(limits, self.reader, self._taken, self.remove, self.check_room)
+        self._drops = Drops(limits, self.reader, self._taken, self.remove, self.room.check)
         self._ages = Ages(limits, self.reader, self._taken, self.transaction)
         self._disk_is_full = False
         self._names = Names(path, self.reader)
@@ -106,10 +105,10 @@ class Spool:
     def _fit(self, group: Group) -> None:
         """Make room for a group, or drop of it what its stations let go."""
         if self.limits.drops:
-            used = self.used_bytes()[0]
+            used = self.room.used_bytes()[0]
             self._drops.fit(group, used, disk_is_full=self._disk_is_full)
         else:
-            self.check_room()
+            self.room.check()
 
     @contextmanager
     def _noticing_a_full_disk(self) -> Iterator[None]:
@@ -120,51 +119,6 @@ class Spool:
             self._disk_is_full = True
             raise
         self._disk_is_full = False
-
-    def check_room(self, reserve_bytes: int = 0) -> None:
-        """Raise SpoolFullError when the spool, or the disk, is within `reserve_bytes` of full."""
-        limit, reserve = self.limits.max_bytes, self.limits.min_free_bytes
-        used, free_pages = self.used_bytes()
-        if used + reserve_bytes > limit:
-            # A WAL keeps its size when all of it is in the database: that must not mean full.
-            self._writer.empty_wal()
-            used, free_pages = self.used_bytes()
-        if used + reserve_bytes > limit:
-            raise SpoolFullError(f"{self.path}: {used} bytes used of spool.max_bytes {limit}")
-        disk_free = shutil.disk_usage(self.path.parent).free + free_pages
-        if disk_free - reserve_bytes < reserve:
-            kept = quarantined_bytes(self.path)
-            also = f"; quarantine/ there holds {kept} bytes" if kept else ""
-            text = f"{disk_free} bytes free, spool.min_free_bytes is {reserve}{also}"
-            raise SpoolFullError(f"{self.path.parent}: {text}")
-
-    def check_room_to_salvage(self) -> None:
-        """Raise SpoolFullError when a step of a salvage has to wait.
-
-        The damaged file itself may be what fills the disk. So a little of it may be in the spool
-        below the reserve as well: it is sent, deleted, and makes room for more of it. What remains
-        is room for the ballast and a WAL.
-        """
-        try:
-            self.check_room()
-        except SpoolFullError:
-            used, free_pages = self.used_bytes()
-            disk_free = shutil.disk_usage(self.path.parent).free + free_pages
-            if used > _SALVAGED_BYTES or disk_free < BALLAST_BYTES:
-                raise
-
-    def used_bytes(self) -> tuple[int, int]:
-        """Return the bytes in use, WAL included, and the bytes of free pages in the file.
-
-        Of the WAL as much counts as it has by itself: what a reader makes it keep, such as a backup
-        that was suspended, must not stop the intake while the disk has room.
-        """
-        used, free = self._writer.page_bytes()
-        return used + min(self.wal_bytes(), WAL_MAX_BYTES), free
-
-    def wal_bytes(self) -> int:
-        """Return the size of the WAL."""
-        return wal_bytes(self.path)
 
     def grant(self, filters: Iterable[str]) -> dict[str, int]:
         """Keep the filters that the broker granted; returns all, by number of the first grant."""
@@ -282,7 +236,7 @@ class Spool:
         self._tell_of_drops()
         disk_free = shutil.disk_usage(self.path.parent).free
         if disk_free < 2 * self.limits.min_free_bytes:
-            self.give_pages_back()
+            self.room.give_pages_back()
         else:
             self._writer.ballast.keep()
         self._damaged.take_out()
@@ -297,10 +251,6 @@ class Spool:
                 rows.bury(summary.dead_letters)
                 rows.count(summary.counts)
             self._drops.told(summary)
-
-    def give_pages_back(self) -> int:
-        """Take free pages off the file, for at most 100 ms; returns how many bytes are left."""
-        return self._writer.give_pages_back(_VACUUM_S)
 
     @property
     def failure(self) -> str:

@@ -37,4 +37,4 @@ def letter(payload=b"raw", reason="?"):
 
 def limit(spool, max_bytes):
     """Make an open spool full, or roomy again."""
-    spool.limits = replace(spool.limits, max_bytes=max_bytes)
+    spool.limits.become(replace(spool.limits, max_bytes=max_bytes))

@@ -108,7 +108,7 @@ class Salvage:
 
     def _store(self, wreck: Wreck, found: list[FoundBatch], position: int) -> dict[str, Any]:
         """Store the batches that are whole; what is wrong with the others is noted."""
-        self._spool.check_room_to_salvage()
+        self._spool.room.check_to_salvage()
         tables: set[str] = set()
         with self._spool.transaction() as rows:
             for one in found:
@@ -126,7 +126,7 @@ class Salvage:
         return self._summary()
 
     def _bury(self, letters: list[tuple[FoundLetter, bytes]], position: int) -> dict[str, Any]:
-        self._spool.check_room_to_salvage()
+        self._spool.room.check_to_salvage()
         # A payload that several share stands once: the writer knows it by its being the same.
         bodies: dict[int, bytes] = {}
         with self._spool.transaction() as rows:
