@@ -17,6 +17,7 @@ from support.booted import COLLECTOR, ROOT, Booted, refusal
 from support.waiting import wait_for
 
 from collector.clock import is_kernel_synchronised
+from collector.config.loading import _SECRETS
 
 UNITS = ("collector.service", "collector@.service")
 CONFIG = "/etc/collector/stations.yaml"
@@ -152,6 +153,15 @@ def test_the_unit_is_exposed_to_little(unit):
          f"--threshold={EXPOSURE_MAX}", ROOT / "systemd" / unit],
         capture_output=True, check=True,
     )  # fmt: skip
+
+
+@pytest.mark.parametrize("unit", UNITS)
+def test_every_secret_may_come_as_a_credential_and_may_be_missing(unit):
+    text = (ROOT / "systemd" / unit).read_text()
+    assert len(_SECRETS) >= 3
+    for _, _, credential in _SECRETS:
+        assert f"\nSetCredential={credential}:\\n\n" in text
+        assert re.search(rf"\nLoadCredential={credential}:/etc/\S+/{credential}\n", text)
 
 
 def test_an_instance_differs_from_the_plain_unit_in_names_alone():
