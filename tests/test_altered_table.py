@@ -60,7 +60,7 @@ def test_a_not_null_column_that_is_added_holds_its_table_only_and_loses_nothing(
     line.wait_delivered(range(1_050, 1_100))
     wait_held(line, "column site is NOT NULL in the table", DIFF)
     assert state(line, TWO)["state"] != "held"
-    assert line.spooled() == 50
+    wait_for(lambda: line.spooled() == 50, "the deletes of what was acknowledged")
     done = run_plain("tables", "diff", ONE, folder=line.folder)
     assert done.returncode == 1
     assert "schema.proto: add required string site = 4;" in done.stdout
@@ -70,7 +70,7 @@ def test_a_not_null_column_that_is_added_holds_its_table_only_and_loses_nothing(
     publisher.publish([reading(n, site="south") for n in range(100, 150)])
     line.wait_delivered(range(100, 150))
     wait_for(lambda: "column site is NOT NULL" in state(line).get("stuck", ""), "what is stuck", 60)
-    assert line.spooled() == 50
+    wait_for(lambda: line.spooled() == 50, "the deletes of what was acknowledged")
     assert line.counters().get((f"table:{ONE}", "buried"), 0) == 0
 
     # The other way out that diff shows: the table no longer demands it.

@@ -177,6 +177,36 @@ def test_a_folder_that_others_may_enter_is_a_warning(box):
     assert wrong.lines == (f"chmod 0700 {box.folder / 'state'}",)
 
 
+@pytest.mark.root
+def test_files_that_the_daemons_user_can_not_use_are_an_error(box):
+    if os.geteuid():
+        pytest.skip("needs root, to give files away")
+    folder = box.folder / "state"
+    with opened(folder / "spool.db"):
+        pass
+    assert levels(box.look("spool"))["spool owner"] == "ok"
+    os.chown(folder, NOBODY, NOBODY)
+    found = box.look("spool")["spool owner"]
+    assert [one.level for one in found] == ["error", "error"]
+    assert "belongs to root" in found[0].found
+    assert found[0].lines == (f"chown -R nobody: {folder}",)
+    # Where pytest keeps its folders nobody else may look.
+    assert "can't be read by nobody" in found[1].found
+
+
+@pytest.mark.parametrize(
+    ("mode", "uid", "readable"),
+    [(0o600, 0, True), (0o600, 12_345, False), (0o604, 12_345, True), (0o640, 12_345, False)],
+)
+def test_who_may_read_a_file_is_told_by_its_bits(mode, uid, readable):
+    with tempfile.TemporaryDirectory() as name:
+        Path(name).chmod(0o755)
+        file = Path(name) / "stations.yaml"
+        file.touch()
+        file.chmod(mode)
+        assert disk.is_readable_by(file, uid) == readable
+
+
 def test_the_kind_of_file_system_is_that_of_the_mount_on_top(tmp_path):
     mounts = tmp_path / "mountinfo"
     mounts.write_text(
@@ -255,7 +285,7 @@ def test_a_damaged_spool_is_an_error_with_the_way_out(box):
         overwrite(path, page, b"\xff" * 4096)
     wrong = the(box.look("spool")["spool file"], "error")
     assert "damaged" in wrong.found
-    assert wrong.lines == ("collector spool repair",)
+    assert wrong.lines == (f"collector spool repair -c {box.file}",)
 
 
 def test_another_programs_file_is_an_error(box):

@@ -12,6 +12,7 @@ import pytest
 from support.broker import Broker
 from support.line import STATIONS, Line, LocalZerobus, reading
 from support.publisher import Publisher
+from support.terminal import run_plain
 from support.waiting import wait_for
 
 from collector import status
@@ -128,6 +129,10 @@ def test_a_broken_file_changes_nothing_and_says_so_until_it_is_mended(line):
     assert health == "degraded"
     assert any("not reloaded" in reason and "topik" in reason for reason in reasons)
     assert status.line(snapshot).endswith("not reloaded, see the log")
+    shown = run_plain("status", "-c", str(line.config), folder=line.folder)
+    assert shown.returncode == 1
+    assert "topik" in shown.stdout, "the command must not stumble over the same file"
+    assert run_plain("spool", "stats", "-c", str(line.config), folder=line.folder).returncode == 0
     wait_for(lambda: "not reloaded: the collector goes on as it was" in line.daemon.tail(), "a log")
     assert "topik" in line.daemon.tail()
     line.publisher().publish([reading(number) for number in range(20)])

@@ -17,7 +17,7 @@ from support.booted import COLLECTOR, ROOT, Booted, refusal
 from support.waiting import wait_for
 
 from collector.clock import is_kernel_synchronised
-from collector.config.loading import _SECRETS
+from collector.config.loading import SECRETS
 
 UNITS = ("collector.service", "collector@.service")
 CONFIG = "/etc/collector/stations.yaml"
@@ -158,8 +158,8 @@ def test_the_unit_is_exposed_to_little(unit):
 @pytest.mark.parametrize("unit", UNITS)
 def test_every_secret_may_come_as_a_credential_and_may_be_missing(unit):
     text = (ROOT / "systemd" / unit).read_text()
-    assert len(_SECRETS) >= 3
-    for _, _, credential in _SECRETS:
+    assert len(SECRETS) >= 3
+    for _, _, credential in SECRETS:
         assert f"\nSetCredential={credential}:\\n\n" in text
         assert re.search(rf"\nLoadCredential={credential}:/etc/\S+/{credential}\n", text)
 
@@ -209,9 +209,9 @@ def test_it_is_active_only_when_the_spool_is_open(collector):
 
 def test_what_it_writes_is_its_own(collector):
     wait_for(lambda: collector.file("/run/collector/status.json").exists(), "the status file")
-    for folder in ("/var/lib/collector", "/run/collector"):
+    for folder, mode in (("/var/lib/collector", "700"), ("/run/collector", "750")):
         found = modes(collector, folder)
-        assert found.pop("") == ("collector", "700")
+        assert found.pop("") == ("collector", mode)
         assert set(found.values()) == {("collector", "600")}
     assert collector.file(SPOOL).exists()
 

@@ -16,7 +16,8 @@ if TYPE_CHECKING:
 config_option = click.option(
     "--config",
     "-c",
-    type=click.Path(path_type=Path, dir_okay=False),
+    # What can't be read is a mistake of the configuration, and ends with its exit code.
+    type=click.Path(path_type=Path, dir_okay=False, readable=False),
     default=Path("stations.yaml"),
     show_default=True,
     envvar="COLLECTOR_CONFIG",
@@ -136,6 +137,6 @@ def spool_path(config: Path, file: Path | None) -> Path:
     """Return the spool that a command is to read."""
     if file is not None:
         return file
-    from collector.config import load
+    from collector.commands._places import places
 
-    return load(config, secrets=False).spool.path
+    return places(config).spool

@@ -61,16 +61,16 @@ def command(config: Path, as_json: bool, watched: bool, every_s: float, probe: s
         _probe(config, ready=probe == "ready")
         return
     from collector import status
-    from collector.config import load
+    from collector.commands._places import places
 
     if watched:
         _check_terminal(every_s, as_json=as_json)
         from collector.commands._watch import watch
 
-        watch(load(config, secrets=False).runtime_dir, every_s)
+        watch(places(config).runtime_dir, every_s)
         return
     try:
-        snapshot = status.read(load(config, secrets=False).runtime_dir)
+        snapshot = status.read(places(config).runtime_dir)
     except status.NotRunningError as error:
         if as_json:
             echo_json({"health": "not running", "reasons": [str(error)]})

@@ -102,7 +102,8 @@ def read(file: Path, expand: Callable[[str], str]) -> Document:
         _Composer(document, expand, _content(file)).compose()
         document.broken = False
     except OSError as error:
-        document.report((), f"can't be read: {error.strerror or error}")
+        hint = "name another with --config" if isinstance(error, FileNotFoundError) else ""
+        document.report((), f"can't be read: {error.strerror or error}", hint)
     except ValueError as error:
         document.report((), str(error))
     except yaml.MarkedYAMLError as error:

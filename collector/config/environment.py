@@ -91,14 +91,14 @@ def read_secret(file: Path) -> str:
 
 
 def find_credential(name: str, variables: Mapping[str, str], folder: Path) -> Path | None:
-    """The file that is a credential: handed on by systemd, else in `credentials/` of a folder.
+    """The file that is a credential: handed on by systemd, or in `credentials/` of a folder.
 
-    The unit sets a line end where there is no file, so that it starts without; that is none.
+    The second is for commands by hand: those files are root's, whom systemd's daemon is not. The
+    unit sets a line end where there is no file, so that it starts without; that is none.
     """
-    places = [folder / "credentials"]
-    if handed_on := variables.get("CREDENTIALS_DIRECTORY"):
-        places.insert(0, Path(handed_on))
-    return next((place / name for place in places if _has_content(place / name)), None)
+    handed_on = variables.get("CREDENTIALS_DIRECTORY")
+    place = Path(handed_on) if handed_on else folder / "credentials"
+    return place / name if _has_content(place / name) else None
 
 
 def instance_of(folder: Path) -> str:

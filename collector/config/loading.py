@@ -50,7 +50,7 @@ _HEARTBEAT_COLUMNS: Final = (
     *((name, f"/{name}") for name in ("dead_letters", "dropped", "uptime_s")),
 )
 
-_SECRETS: Final = (
+SECRETS: Final = (
     ("mqtt", "password", "mqtt_password"),
     ("zerobus", "client_secret", "client_secret"),
     ("metrics", "token", "metrics_token"),
@@ -97,7 +97,7 @@ class _Loading:
         self._refuse_unknown(top, (), TOP)
         sections = {name: self._mapping(top.pop(name, None), (name,)) for name in SECTIONS}
         entries = self._mapping(top.pop("stations", None), ("stations",))
-        for section, key, credential in _SECRETS:
+        for section, key, credential in SECRETS:
             self._fill_secret(sections[section], (section, key), credential)
         self._fill_names(top, sections)
         across.check_certificate(self._document, sections["mqtt"])
@@ -186,6 +186,10 @@ class _Loading:
         top.setdefault("gateway", own)
         sections["mqtt"].setdefault("client_id", own)
         sections["spool"].setdefault("path", spool_file(self._variables, self._folder))
+        if instance_of(self._folder):
+            # The port is the plain unit's: the instances of a box would fight for it.
+            runtime = runtime_folder(self._variables, self._folder)
+            sections["metrics"].setdefault("listen", f"unix:{runtime}/metrics.sock")
         across.fill_status_topic(sections["mqtt"], top["gateway"])
 
     def _runtime_dir(self, spool: SpoolLimits | None) -> str:

@@ -4,18 +4,16 @@ import os
 import stat
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Final
 
 from collector import status
 from collector.config import Config
 from collector.config.environment import find_credential
+from collector.config.loading import SECRETS
 from collector.doctor.facts import Facts
 from collector.doctor.findings import Check, Finding, error, ok, warning
 from collector.errors import CollectorError, ConfigError, Problem
 from collector.plan import load_with_schemas, plan
 from collector.samples import Samples
-
-_CREDENTIALS: Final = ("mqtt_password", "client_secret")
 
 
 def checks(facts: Facts) -> Iterator[Check]:
@@ -78,9 +76,14 @@ def _secrets(config: Config) -> Iterator[Finding]:
 def _secret_files(config: Config) -> Iterator[Path]:
     folder = config.path.absolute().parent
     yield folder / ".env"
-    named = (config.mqtt.password_file, config.mqtt.key_file, config.zerobus.client_secret_file)
+    named = (
+        config.mqtt.password_file,
+        config.mqtt.key_file,
+        config.zerobus.client_secret_file,
+        config.metrics.token_file,
+    )
     yield from (path for path in named if path is not None)
-    found = (find_credential(name, os.environ, folder) for name in _CREDENTIALS)
+    found = (find_credential(name, os.environ, folder) for _, _, name in SECRETS)
     yield from (path for path in found if path is not None)
     if _is_written_in(config):
         yield config.path

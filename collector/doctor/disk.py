@@ -11,10 +11,11 @@ from pathlib import Path
 from pwd import getpwuid
 from typing import Final
 
-from collector.config import SpoolLimits, format_duration, format_size
+from collector.config import Config, SpoolLimits, format_duration, format_size
 from collector.doctor.deadline import within
 from collector.doctor.facts import Facts
 from collector.doctor.findings import Check, Finding, error, ok, skipped, warning
+from collector.tables import FILE_NAME
 
 SYNCS: Final = 40
 SYNCING_S: Final = 2.0
@@ -35,6 +36,7 @@ def checks(facts: Facts) -> Iterator[Check]:
     """The checks of the spool's place."""
     folder = ("configuration", "spool folder")
     yield Check("spool folder", lambda: _folder(facts.config.spool.path.parent), folder[:1])
+    yield Check("spool owner", lambda: _owner(facts.config), folder)
     yield Check("spool disk", lambda: _file_system(facts.config.spool.path.parent), folder)
     yield Check("spool room", lambda: room(facts.config.spool), folder)
     yield Check("spool speed", lambda: _speed(facts.config.spool), folder)
@@ -60,14 +62,65 @@ def _folder(folder: Path) -> Iterator[Finding]:
         return
     if place != folder:
         yield ok(f"{folder} is not there yet: the first start makes it in {place}")
-    elif mode & 0o077:
+    elif mode & 0o007 or (mode & 0o070 and os.geteuid() in (0, about.st_uid)):
+        # The volume of a pod is root's, and this user has it by its group.
+        is_ours = os.geteuid() in (0, about.st_uid)
         yield warning(
             f"{folder} is open to others than {owner} ({mode:04o}): it holds what was measured",
-            "Close it.",
-            (f"chmod 0700 {folder}",),
+            "Close it." if is_ours else "Close it, unless a volume of a pod is given like that.",
+            (f"chmod 0700 {folder}",) if is_ours else (),
         )
     else:
         yield ok(f"{folder}, of {owner}, {mode:04o}")
+
+
+def _owner(config: Config) -> Iterator[Finding]:
+    """Look whether the owner of the spool's folder, as whom the daemon runs, can use its files."""
+    folder = config.spool.path.parent
+    if not folder.is_dir():
+        yield ok("nothing is there yet")
+        return
+    uid = folder.stat().st_uid
+    owner = _user(uid)
+    files = [*folder.glob(f"{config.spool.path.name}*"), *folder.glob("quarantine/**/*")]
+    others = [path for path in files if path.lstat().st_uid != uid]
+    # Whoever is neither root nor the owner sees what it may see itself.
+    sources = [config.path, *(station.schema_dir / FILE_NAME for station in config.stations)]
+    closed = [path for path in sources if os.geteuid() == 0 and not is_readable_by(path, uid)]
+    if others:
+        yield error(
+            f"{others[0]} belongs to {_user(others[0].lstat().st_uid)}: {owner} can't use it",
+            "Give all of them to the user of the daemon.",
+            (f"chown -R {owner}: {folder}",),
+        )
+    if closed:
+        yield error(
+            f"{closed[0]} can't be read by {owner}, as whom the daemon runs",
+            "Let that user read the configuration and the tables.",
+            (f"chgrp {owner} {closed[0]}", f"chmod g+r {closed[0]}"),
+        )
+    if not others and not closed:
+        yield ok(f"what is there can be used by {owner}")
+
+
+def is_readable_by(path: Path, uid: int) -> bool:
+    """Whether the bits of a file, and of the folders above it, let a user read it."""
+    if uid == 0:
+        return True
+    try:
+        account = getpwuid(uid)
+        groups = set(os.getgrouplist(account.pw_name, account.pw_gid))
+    except KeyError:
+        groups = set()
+    path = path.resolve()
+    wanted = [(path, 4), *((folder, 1) for folder in path.parents)]
+    return all(_may(one, bit, uid, groups) for one, bit in wanted)
+
+
+def _may(path: Path, bit: int, uid: int, groups: set[int]) -> bool:
+    about = path.stat()
+    shift = 6 if about.st_uid == uid else 3 if about.st_gid in groups else 0
+    return bool(about.st_mode >> shift & bit)
 
 
 def existing(folder: Path) -> Path:

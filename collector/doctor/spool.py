@@ -17,11 +17,12 @@ LOOKING_S: Final = 5.0
 
 def checks(facts: Facts) -> Iterator[Check]:
     """The checks of the spool file."""
-    yield Check("spool file", lambda: _look(facts.config.spool.path), ("spool folder",))
+    yield Check("spool file", lambda: _look(facts), ("spool folder",))
     yield Check("quarantine", lambda: _quarantine(facts.config.spool.path), ("spool folder",))
 
 
-def _look(path: Path) -> Iterator[Finding]:
+def _look(facts: Facts) -> Iterator[Finding]:
+    path = facts.config.spool.path
     if is_hollow(path) and not wal_bytes(path):
         yield ok(f"{path} is not there yet: the first start makes it")
         return
@@ -38,7 +39,7 @@ def _look(path: Path) -> Iterator[Finding]:
             problem,
             "The next start moves it to quarantine and saves what is intact; to do it now, with the"
             " daemon stopped:",
-            ("collector spool repair",),
+            (f"collector spool repair -c {facts.file}",),
         )
         return
     waiting = sum(value for (_, name), value in counters.items() if name == "spooled")

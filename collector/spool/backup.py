@@ -3,7 +3,7 @@
 import os
 import sqlite3
 from collections.abc import Callable
-from contextlib import closing
+from contextlib import closing, suppress
 from pathlib import Path
 from typing import Final
 
@@ -51,7 +51,8 @@ def back_up(path: Path, target: Path, copied: Callable[[int], object]) -> int:
     except OSError as error:
         raise disk_error(error, target) from error
     finally:
-        fresh.unlink(missing_ok=True)
+        with suppress(OSError):  # As where nothing could be made.
+            fresh.unlink(missing_ok=True)
 
 
 def _check(copy: sqlite3.Connection, path: Path) -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Self
 
 from collector.errors import LockedError
-from collector.spool.database import make_private
+from collector.spool.database import disk_error, make_private
 
 
 class SpoolLock:
@@ -22,7 +22,10 @@ class SpoolLock:
     def take(self) -> bool:
         """Try once; True when the lock is ours."""
         make_private(self.path)
-        descriptor = os.open(self.path, os.O_RDWR | os.O_CLOEXEC)
+        try:
+            descriptor = os.open(self.path, os.O_RDWR | os.O_CLOEXEC)
+        except OSError as error:
+            raise disk_error(error, self.path) from error
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:

@@ -43,9 +43,10 @@ class SeqNumbers:
             return first
 
     def _read_mark(self) -> int | None:
+        """Return the mark; None where there is none. What can't be read is not to be guessed."""
         try:
             return int(self._path.read_text())
-        except (OSError, ValueError):
+        except (FileNotFoundError, ValueError):
             return None
 
     def _move_mark(self) -> None:

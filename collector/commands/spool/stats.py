@@ -49,17 +49,17 @@ def command(config: Path, file: Path | None, as_json: bool) -> None:
         raise click.exceptions.Exit(1)
 
 
-def _configured(config: Path) -> tuple[Path, int, dict[str, Any] | None]:
+def _configured(config: Path) -> tuple[Path, int | None, dict[str, Any] | None]:
     """The spool of the configuration, its limit, and the status file of a daemon that runs."""
     from collector import status
-    from collector.config import load
+    from collector.commands._places import places
 
-    loaded = load(config, secrets=False)
+    spool, runtime_dir, max_bytes = places(config)
     try:
-        snapshot = status.read(loaded.runtime_dir)
+        snapshot = status.read(runtime_dir)
     except status.NotRunningError:
-        snapshot = None
-    return loaded.spool.path, loaded.spool.max_bytes, snapshot
+        return spool, max_bytes, None
+    return spool, max_bytes or snapshot["spool"]["max_bytes"], snapshot
 
 
 def _add_what_the_daemon_says(found: dict[str, Any], snapshot: dict[str, Any]) -> None:
