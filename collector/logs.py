@@ -23,6 +23,12 @@ _PRIORITIES: Final = {"CRITICAL": 2, "ERROR": 3, "WARNING": 4, "INFO": 6, "DEBUG
 _FIELDS: Final = ("table", "station")
 """What a log call may give as `extra`, to be found by."""
 _PLAIN: Final = re.compile(r"[^\s\"=\\]+")
+_ANSWERS: Final = (
+    "collector.daemon.reload",
+    "collector.daemon.control",
+    "collector.operations",
+)
+"""Loggers that say what becomes of something an operator has asked for: each time anew."""
 _SYSTEM_LOG: Final = "/dev/log"
 SDK: Final = "zerobus.sdk"
 """The logger of what the Zerobus SDK says."""
@@ -47,8 +53,7 @@ class _Lines(logging.Formatter):
     def _values(self, record: logging.LogRecord) -> dict[str, Any]:
         values: dict[str, Any] = {}
         if not self._journald:
-            at = datetime.fromtimestamp(record.created, UTC)
-            values["time"] = at.isoformat(timespec="milliseconds").replace("+00:00", "Z")
+            values["time"] = _iso(record.created)
         values |= {"level": record.levelname.lower(), "logger": record.name}
         values["message"] = record.getMessage()
         values |= {key: found for key in _FIELDS if (found := getattr(record, key, None))}
@@ -57,6 +62,11 @@ class _Lines(logging.Formatter):
         if record.exc_info:
             values["exception"] = self.formatException(record.exc_info)
         return values
+
+
+def _iso(seconds: float) -> str:
+    at = datetime.fromtimestamp(seconds, UTC)
+    return at.isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
 def _quoted(value: Any) -> str:
@@ -91,6 +101,8 @@ class Repeats(logging.Filter):
         """Say whether a record is to be written; one that is carries what was left out before."""
         if record.levelno < logging.WARNING and record.name != SDK:
             return True
+        if record.name.startswith(_ANSWERS):
+            return True
         key, now = _key(record), self._clock()
         with self._lock:
             at, count, _ = self._said.pop(key, (now - AGAIN_S, 0, record))
@@ -102,16 +114,15 @@ class Repeats(logging.Filter):
             record.repeated = count
         return is_due
 
-    def take_untold(self) -> list[logging.LogRecord]:
-        """Return what was left out and has not come again for a minute, each with its count."""
+    def take_untold(self) -> list[tuple[int, logging.LogRecord]]:
+        """Return what was left out and has not come again for a minute: how often, and the last."""
         now, untold = self._clock(), []
         with self._lock:
             over = [key for key, (at, _, _) in self._said.items() if now - at >= AGAIN_S]
             for key in over:
                 _, count, record = self._said.pop(key)
                 if count:
-                    record.repeated = count - 1
-                    untold.append(record)
+                    untold.append((count, record))
         return untold
 
 
@@ -134,8 +145,12 @@ class _Stderr(logging.StreamHandler):  # type: ignore[type-arg]
         self.addFilter(self.repeats)
 
     def tell(self) -> None:
-        """Write the counts of what was left out and does not come again."""
-        for record in self.repeats.take_untold():
+        """Write the counts of what was left out; INFO, since it may be mended by now."""
+        for count, last in self.repeats.take_untold():
+            text = f"{count} more like it, the last at {_iso(last.created)}: {last.getMessage()}"
+            record = logging.makeLogRecord(
+                {"name": last.name, "levelno": logging.INFO, "levelname": "INFO", "msg": text}
+            )
             self.acquire()
             try:
                 self.emit(record)
@@ -168,5 +183,11 @@ def operations_to_system_log() -> None:
 
 def configure(level: str, form: str = "text") -> None:
     """Send logs of `level` and above to stderr, as `text` (key=value) or `json`."""
-    lines = _Lines(as_json=form == "json", journald="JOURNAL_STREAM" in os.environ)
+    lines = _Lines(as_json=form == "json", journald=_is_journal())
     logging.basicConfig(level=level.upper(), handlers=[_Stderr(lines)], force=True)
+
+
+def _is_journal() -> bool:
+    """Whether stderr is journald's: a variable that a shell has inherited is not enough."""
+    about = os.fstat(sys.stderr.fileno())
+    return os.environ.get("JOURNAL_STREAM") == f"{about.st_dev}:{about.st_ino}"

@@ -311,8 +311,8 @@ def test_a_command_finds_the_folders_of_the_unit_by_the_place_of_the_file(
     assert (spool_file(told, place), runtime_folder(told, place)) == ("/a/spool.db", "/b")
 
 
-def test_relative_paths_start_at_the_folder_of_the_file(read, tmp_path, monkeypatch):
-    (tmp_path / "ca.pem").write_text("")
+def test_relative_paths_start_at_the_folder_of_the_file(read, tmp_path, monkeypatch, certificates):
+    (tmp_path / "ca.pem").write_text(Path(certificates["ca"]).read_text())
     monkeypatch.chdir("/")
     config = read(changed("zerobus", "ca_file: ca.pem") + "spool:\n  path: keep/x.db\n")
     assert config.zerobus.ca_file == tmp_path / "ca.pem"

@@ -7,6 +7,7 @@ or by the new one, and both balances must hold.
 import contextlib
 import sqlite3
 import threading
+from pathlib import Path
 
 import pytest
 from support.broker import Broker
@@ -209,6 +210,37 @@ def test_a_password_that_was_renewed_connects_again_in_the_same_session(line_fol
         line.wait_delivered(ids)
         line.check_balances()
         assert line.daemon.tail().count("connected to") == 2
+
+
+def test_reloads_of_the_broker_take_no_files_and_count_on(line):
+    def files():
+        return len(list(Path(f"/proc/{line.daemon.process.pid}/fd").iterdir()))
+
+    line.change(mqtt={"keepalive": "50s"})
+    assert line.reload() == ""
+    wait_for(lambda: line.status()["broker"]["connects"] == 2, "the second connection")
+    before = files()
+    for number in range(5):
+        line.change(mqtt={"keepalive": f"{51 + number}s"})
+        assert line.reload() == ""
+        connects = 3 + number
+        wait_for(
+            lambda connects=connects: (
+                line.status()["broker"]["connects"] == connects
+                and line.status()["broker"]["connected"]
+            ),
+            "the next connection",
+        )
+    assert files() <= before + 2
+
+
+def test_a_certificate_that_is_none_changes_nothing_and_is_named(line, tmp_path):
+    (tmp_path / "ca.pem").write_text("no certificate")
+    line.change(mqtt={"ca_file": "ca.pem", "url": f"mqtts://localhost:{line.broker.tls_port}"})
+    error = line.reload()
+    assert "mqtt.ca_file" in error
+    assert "ca.pem can't be used" in error
+    assert line.is_connected()
 
 
 def test_limits_of_the_spool_are_changed_by_a_reload(line):

@@ -1,11 +1,13 @@
 """What is checked across keys, sections and stations, when each by itself is right."""
 
+import ssl
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 from collector.config import fields
 from collector.config.document import Document, Place
-from collector.config.models import Metrics, Mqtt, SpoolLimits, Station
+from collector.config.models import Metrics, Mqtt, SpoolLimits, Station, Zerobus
 from collector.config.quantities import format_size
 
 
@@ -14,6 +16,32 @@ def check_certificate(document: Document, mqtt: Mapping[str, Any]) -> None:
     for key, other in (("cert_file", "key_file"), ("key_file", "cert_file")):
         if key in mqtt and other not in mqtt:
             document.report(("mqtt", key), f"needs {other} as well")
+
+
+def check_certificates(document: Document, mqtt: Mqtt | None, zerobus: Zerobus | None) -> None:
+    """Report files of certificates that TLS can't use: they would end the next start."""
+    encrypted: list[tuple[str, Mqtt | Zerobus]] = []
+    if mqtt is not None and mqtt.encrypted:
+        encrypted.append(("mqtt", mqtt))
+    if zerobus is not None and zerobus.endpoint.startswith("https:"):
+        encrypted.append(("zerobus", zerobus))
+    for section, options in encrypted:
+        if options.ca_file is not None:
+            try:
+                ssl.create_default_context(cafile=options.ca_file)
+            except OSError as error:
+                _report_file(document, (section, "ca_file"), options.ca_file, error)
+    if mqtt is not None and mqtt.encrypted and mqtt.cert_file is not None:
+        try:
+            # Nobody is there to be asked for the password of a key.
+            ssl.create_default_context().load_cert_chain(mqtt.cert_file, mqtt.key_file, lambda: "")
+        except OSError as error:
+            _report_file(document, ("mqtt", "cert_file"), mqtt.cert_file, error)
+
+
+def _report_file(document: Document, place: Place, file: Path, error: OSError) -> None:
+    reason = error.reason if isinstance(error, ssl.SSLError) else error.strerror
+    document.report(place, f"{file} can't be used: {reason or error}")
 
 
 def check_token(document: Document, metrics: Metrics | None) -> None:

@@ -115,6 +115,7 @@ class _Loading:
         across.check_limits(self._document, mqtt, spool)
         if self._with_secrets:
             across.check_token(self._document, metrics)
+            across.check_certificates(self._document, mqtt, zerobus)
         across.check_tables(self._document, stations)
         for place, text in self._document.unexpanded.items():
             self._document.report(place, text)

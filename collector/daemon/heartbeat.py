@@ -11,7 +11,7 @@ from typing import Any, Final
 from collector import status
 from collector.config import HEARTBEAT
 from collector.daemon.line import Line
-from collector.errors import SpoolError
+from collector.errors import SpoolDamagedError, SpoolError
 from collector.intake.records import StationRecords
 from collector.model import Message
 from collector.spool import Group
@@ -44,6 +44,8 @@ class Heartbeats:
         self._due = now + options.interval
         try:
             failed = self._store(row(snapshot, now - self._started))
+        except SpoolDamagedError:
+            raise  # The next start saves what is intact.
         except SpoolError as error:
             failed = str(error)
         if failed and not self._failed:

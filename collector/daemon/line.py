@@ -90,6 +90,9 @@ class Line:
         deadline = deadline or time.monotonic() + STOP_S
         self.intake.stop()
         self.intake.join(min(_INTAKE_STOP_S, max(0.0, deadline - time.monotonic())))
+        if not self.intake.is_alive():
+            # It has, unless a reload was to give its connection to another.
+            self.subscriber.disconnect()
         self.salvage.stop(deadline - 2.0)
         self.drains.stop(deadline - 1.0)
         self.spool.close()
@@ -130,7 +133,9 @@ class Line:
             self._change_drains(plan_, anew=seen.zerobus != self._seen.zerobus)
             self.spool.limits.become(Limits.of(plan_.config))
             intake = self._make_intake(plan_, subscriber)
-            if not is_elsewhere:
+            if is_elsewhere:
+                subscriber.follow(self.subscriber)
+            else:
                 subscriber.change(self._subscriptions(plan_))
                 intake.follow(self.intake)
         except SpoolError as error:
@@ -153,8 +158,10 @@ class Line:
         self.drains.change(plan_.schemas)
         if not anew:
             return
-        self.drains.stop(time.monotonic() + _DRAINS_STOP_S)
+        before = self.drains
+        before.stop(time.monotonic() + _DRAINS_STOP_S)
         self.drains = make_drains(plan_, self.spool, self.drains_type)
+        self.drains.follow(before)
         self.spool.stored = self.drains.notify
         self.drains.notify(self.spool.reader.tables())
 

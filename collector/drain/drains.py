@@ -73,6 +73,10 @@ class Drains:
             del self._drains[drain.table]
             return True
 
+    def follow(self, other: "Drains") -> None:
+        """Count on where others ended, which were stopped."""
+        self._states = {table: state.ended() for table, state in other.states().items()}
+
     def change(self, schemas: Mapping[str, Schema]) -> None:
         """Have other schemas configured; tables that are held are tried again at once."""
         self._shared.change(schemas)

@@ -1,7 +1,8 @@
 """What a drain says of itself, for status and health."""
 
 from collections import Counter
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from typing import Self
 
 from collector.latency import Latency
 
@@ -28,3 +29,9 @@ class DrainState:
     sent_bytes: int = 0
     ack_latency: Latency = field(default_factory=Latency)
     suspects: int = 0
+
+    def ended(self) -> Self:
+        """Return what stays true of a table when all of its streams have ended: the counts."""
+        return replace(
+            self, state="idle", reason="", hint="", stuck="", in_flight_bytes=0, window_bytes=0
+        )

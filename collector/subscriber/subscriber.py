@@ -154,6 +154,18 @@ class Subscriber:
         except BlockingIOError:
             return  # The pipe is full of wake-ups already.
 
+    def follow(self, other: "Subscriber") -> None:
+        """Count on where another one ended, which is not to be used any more."""
+        before, state = other.state, self.state
+        state.connects, state.disconnects = before.connects, before.disconnects
+        state.sessions_lost = before.sessions_lost
+        other.close()
+
+    def close(self) -> None:
+        """Give back what wakes it; it has said goodbye, and nobody uses it any more."""
+        os.close(self._wake_read)
+        os.close(self._wake_write)
+
     def change(self, subscriptions: Subscriptions) -> None:
         """Want other filters; only while no thread is inside `receive`."""
         before, self.subscriptions = self.subscriptions, subscriptions
