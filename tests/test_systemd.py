@@ -197,9 +197,10 @@ def test_it_carries_a_message_and_says_how_it_is(collector):
 
 def test_it_is_active_only_when_the_spool_is_open(collector):
     collector.run("systemctl", "stop", "collector")
-    lock = ("flock", "--nonblock", f"{SPOOL}.lock")
-    collector.start("holder", *lock, "sleep", "600")
-    wait_for(lambda: not collector.succeeds(*lock, "true"), "the lock to be held")
+    held = "/run/held"
+    sign = f"touch {held}; exec sleep 600"
+    collector.start("holder", "flock", f"{SPOOL}.lock", "sh", "-c", sign)
+    wait_for(lambda: collector.file(held).exists(), "the lock to be held")
     collector.run("systemctl", "start", "--no-block", "collector")
     waits = {"ActiveState": "activating", "StatusText": "opening the spool"}
     wait_for(lambda: collector.shown("collector", **waits), "the start to wait")

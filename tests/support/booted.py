@@ -7,6 +7,7 @@ the end its processes are killed, and all that they wrote is gone with them.
 import contextlib
 import os
 import shlex
+import shutil
 import signal
 import subprocess
 import sys
@@ -28,12 +29,14 @@ def refusal():
     """Say what the kernel, or the container around the tests, refuses; nothing if it does not."""
     if os.geteuid() != 0:
         return "to boot systemd needs root"
+    if shutil.which("unshare") is None:
+        return "to boot systemd needs unshare, which only Linux has"
     trial = ["unshare", *SPACES, "sh", "-ec", _TRIAL]
     tried = subprocess.run(trial, capture_output=True, text=True, check=False)
     if tried.returncode:
         return f"no namespaces to boot systemd in: {tried.stderr.strip()}"
     try:
-        groups = _new_groups("booted-trial")
+        groups = _new_groups(f"booted-trial-{uuid.uuid4().hex[:8]}")
     except OSError as error:
         return f"no control groups to boot systemd in: {error}"
     for group in groups:
@@ -152,20 +155,31 @@ def _children(pid):
 def _new_groups(name):
     """Make a control group below that of this process, in each hierarchy that there is."""
     groups = []
+    try:
+        for parent, controllers in _own_groups():
+            group = parent / name
+            group.mkdir()
+            groups.append(group)
+            for setting in ("cpuset.cpus", "cpuset.mems"):
+                if controllers == "cpuset":
+                    (group / setting).write_text((parent / setting).read_text())
+    except OSError:
+        for group in groups:
+            group.rmdir()
+        raise
+    return groups
+
+
+def _own_groups():
+    """The control group of this process in each hierarchy, with the controllers of that."""
     for line in Path("/proc/self/cgroup").read_text().splitlines():
-        _, controllers, place = line.split(":")
+        _, controllers, place = line.split(":", 2)
         tree = Path("/sys/fs/cgroup") / (controllers.removeprefix("name=") or "unified")
         if not controllers and not tree.exists():
             tree = tree.parent
-        group = Path(f"{tree}{place}") / name
-        if not group.parent.is_dir():
-            continue
-        group.mkdir()
-        groups.append(group)
-        for setting in ("cpuset.cpus", "cpuset.mems"):
-            if controllers == "cpuset":
-                (group / setting).write_text((group.parent / setting).read_text())
-    return groups
+        group = Path(f"{tree}{place}")
+        if group.is_dir():
+            yield group, controllers
 
 
 def _is_removed(group):

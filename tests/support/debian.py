@@ -4,6 +4,7 @@ A machine is an overlay over folders that it does not change, with systemd as PI
 its own in which only loopback is there. All of it ends with the process that holds it.
 """
 
+import contextlib
 import os
 import shutil
 import signal
@@ -12,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from support.booted import SPACES, refusal
 from support.waiting import wait_for
 
 PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
@@ -46,14 +48,16 @@ SYSTEMD = "/lib/systemd/systemd --show-status=no"
 
 def make_debian(folder, packages="ca-certificates,sudo,systemd"):
     """Make the system that all machines are made over; skips where that can't be done."""
-    lacks = [tool for tool in ("debootstrap", "nsenter", "unshare") if not shutil.which(tool)]
-    if os.geteuid() != 0:
-        lacks.append("root")
+    if reason := refusal():
+        pytest.skip(reason)
+    lacks = [tool for tool in ("debootstrap", "nsenter") if not shutil.which(tool)]
     if lacks:
         message = f"a Debian to install on can't be made without {', '.join(lacks)}"
         pytest.fail(message) if os.environ.get("CI") else pytest.skip(message)
     words = ["debootstrap", "--variant=minbase", f"--include={packages}", "bookworm", folder]
-    done = subprocess.run(words, capture_output=True, text=True, timeout=400, check=False)
+    # What it mounts is gone with it, and what it started too, however it ends.
+    words = ["unshare", "--mount", "--pid", "--fork", "--kill-child", "--mount-proc", *words]
+    done = subprocess.run(words, capture_output=True, text=True, timeout=1_200, check=False)
     assert done.returncode == 0, done.stdout[-3_000:] + done.stderr[-3_000:]
     apt = 'APT::Get::Assume-Yes "true";\nAPT::Install-Recommends "false";\nDpkg::Use-Pty "false";\n'
     (folder / "etc" / "apt" / "apt.conf.d" / "90tests").write_text(apt)
@@ -82,11 +86,10 @@ class Machine:
         self._holder, self.pid = None, 0
 
     def __enter__(self):
-        words = ["--mount", "--pid", "--uts", "--ipc", "--net", "--cgroup", "--fork"]
         with self._log.open("wb") as log:
             self._holder = subprocess.Popen(
                 # Whatever becomes of the tests, nothing of it stays.
-                ["timeout", "--signal=KILL", "900", "unshare", "--kill-child", *words,
+                ["timeout", "--signal=KILL", "900", "unshare", "--kill-child", *SPACES,
                  "sh", "-c", BOOT],
                 env=self._environment, stdin=subprocess.DEVNULL, stdout=log, stderr=log,
                 start_new_session=True,
@@ -100,8 +103,10 @@ class Machine:
         return self
 
     def __exit__(self, *_):
-        # The first process of a namespace takes all others with it.
-        os.killpg(self._holder.pid, signal.SIGKILL)
+        # It may have ended by its time limit.
+        with contextlib.suppress(ProcessLookupError):
+            # The first process of a namespace takes all others with it.
+            os.killpg(self._holder.pid, signal.SIGKILL)
         self._holder.wait(30)
 
     def _is_up(self):

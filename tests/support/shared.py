@@ -2,6 +2,7 @@
 
 import fcntl
 import os
+import shutil
 
 
 def make_once(tmp_path_factory, name, make):
@@ -12,6 +13,8 @@ def make_once(tmp_path_factory, name, make):
     with folder.with_name(f"{name}.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         if not whole.exists():
+            # One that failed may have left a part; the next one is to meet the same cause.
+            shutil.rmtree(folder, ignore_errors=True)
             folder.mkdir()
             make(folder)
             whole.touch()
