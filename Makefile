@@ -65,7 +65,8 @@ $(BIN)/pip:
 		|| { echo "Python 3.11 or newer is needed: make PYTHON=python3.12 ..." >&2; exit 1; }
 	$(PYTHON) -m venv .venv
 
-# Tests of the real thing need a real broker, openssl for its certificates, a systemd to boot, and promtool.
+# Tests of the real thing need a real broker, openssl for its certificates, a systemd to boot with the
+# kill by which it reloads, promtool, and strace to see what is started.
 .PHONY: mosquitto
 mosquitto:
 	@[ "$$(id -u)" = 0 ] && sudo= || sudo=sudo; \
@@ -76,5 +77,7 @@ mosquitto:
 	command -v debootstrap >/dev/null || set -- "$$@" debootstrap; \
 	command -v systemd-analyze >/dev/null || set -- "$$@" systemd; \
 	command -v promtool >/dev/null || set -- "$$@" prometheus; \
+	[ -x /bin/kill ] || set -- "$$@" procps; \
+	command -v strace >/dev/null || set -- "$$@" strace; \
 	[ $$# = 0 ] || { $$sudo apt-get update \
 		&& $$sudo apt-get install --yes --no-install-recommends "$$@"; }
