@@ -1,4 +1,4 @@
-"""The .deb, on Debian 12 machines of its own: what is in it, and what it does on a box.
+"""The .deb, on Debian 12 machines of its own: what it does on a box.
 
 The machines boot systemd over a system made by debootstrap. Zerobus is the emulator, started from
 here on the network of the machine, since the package brings none.
@@ -6,18 +6,13 @@ here on the network of the machine, since the package brings none.
 
 import re
 import shutil
-import struct
 import subprocess
-import sys
-import tomllib
-from pathlib import Path
 
 import pytest
-from support.debian import Machine
+from support.debian import PATH, Machine
 from support.line import ROOT
-from support.packaged import build, find
+from support.waiting import wait_for
 
-PROGRAMS = Path(sys.executable).parent
 SHIPPED = "/usr/share/doc/zerobus-collector/tables"
 STATIONS = """\
 mqtt:
@@ -36,6 +31,8 @@ stations:
     table: main.iot.station_one
 """
 INSTANCE = re.sub(r"  client_secret:.*\n|runtime_dir:.*\n|spool:\n.*\n", "", STATIONS)
+CANARY = "canary-5ecret"
+NAMED = STATIONS.replace("client_id: emulator", "client_id: ${CLIENT}")
 BROKEN = STATIONS.replace("topic:", "topik:")
 SPOOL_ONE_RECORD = f"""
 from pathlib import Path
@@ -52,78 +49,6 @@ batch = NewBatch("main.iot.station_one", "station_one", schema.fingerprint, seqs
 spool.append(Group([batch]))
 spool.close()
 """
-
-
-@pytest.fixture(scope="module")
-def unpacked(package, tmp_path_factory):
-    folder = tmp_path_factory.mktemp("unpacked")
-    subprocess.run(["dpkg-deb", "--extract", package, folder], check=True)
-    return folder
-
-
-# --- what is in it
-
-
-def test_the_package_names_nothing_of_the_machine_that_built_it(unpacked):
-    # The folder of the sources alone may be as short as a word that stands in some library.
-    ours = [f"{ROOT}/build/".encode(), f"file://{ROOT}".encode(), str(PROGRAMS).encode()]
-    files = [path for path in unpacked.rglob("*") if path.is_file() and not path.is_symlink()]
-    assert len(files) > 1_000
-    naming = [path for path in files if any(name in path.read_bytes() for name in ours)]
-    assert naming == []
-    links = {path.name: str(path.readlink()) for path in unpacked.rglob("*") if path.is_symlink()}
-    assert links == {"python3": "/usr/bin/python3.11", "collector": "/opt/collector/bin/collector"}
-
-
-def test_the_byte_code_is_taken_as_it_is(unpacked):
-    """The time and the size of the source are in it; otherwise each start would compile anew."""
-    compiled = list(unpacked.rglob("*.pyc"))
-    assert len(compiled) > 1_000
-    for path in compiled:
-        flags, time, size = struct.unpack("<III", path.read_bytes()[4:16])
-        source = path.parent.parent / f"{path.name.partition('.')[0]}.py"
-        there = source.stat()
-        assert (flags, time, size) == (0, int(there.st_mtime), there.st_size), source
-
-
-def test_the_package_brings_the_libraries_of_the_lock_and_no_emulator(unpacked):
-    site = unpacked / "opt" / "collector" / "lib" / "python3.11" / "site-packages"
-    brought = {
-        (re.sub(r"[-_.]+", "-", name).lower(), version)
-        for name, version in (
-            path.name.removesuffix(".dist-info").rsplit("-", 1) for path in site.glob("*.dist-info")
-        )
-    }
-    lock = (ROOT / "requirements.lock").read_text()
-    pinned = set(re.findall(r"^([a-z0-9.-]+)==(\S+)", lock, re.MULTILINE))
-    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
-    assert brought == {pair for pair in pinned if pair[0] != "pip"} | {
-        ("zerobus-collector", project["version"])
-    }
-
-
-def test_the_package_for_arm64_is_built_of_wheels_for_arm64(tmp_path):
-    folder = tmp_path / "unpacked"
-    build(tmp_path, "arm64")
-    subprocess.run(["dpkg-deb", "--extract", find(tmp_path), folder], check=True)
-    libraries = [path for path in folder.rglob("*.so*") if path.is_file()]
-    assert len(libraries) > 5
-    aarch64 = 183
-    machines = {struct.unpack_from("<H", path.read_bytes(), 18)[0] for path in libraries}
-    assert machines == {aarch64}
-
-
-@pytest.mark.parametrize("name", ["build", "postinst", "prerm", "postrm"])
-def test_the_scripts_are_posix_shell_without_a_fault(name):
-    # What is sourced is on the box only; `sh -c '…'` expands its own words.
-    words = ["--shell=sh", "--exclude=SC1091,SC2016", ROOT / "packaging" / name]
-    done = subprocess.run(
-        [PROGRAMS / "shellcheck", *words], capture_output=True, text=True, check=False
-    )
-    assert done.returncode == 0, done.stdout
-
-
-# --- what it does on a box
 
 
 def install(machine, package):
@@ -179,6 +104,14 @@ print(spool.execute("SELECT sum(records) FROM batches").fetchone()[0])
     return int(machine.run("python3.11 -I -", typed=count).stdout)
 
 
+def drop_in(machine, text):
+    """Change the plain unit, as `systemctl edit` does."""
+    folder = machine.root / "etc" / "systemd" / "system" / "collector.service.d"
+    folder.mkdir(exist_ok=True)
+    (folder / "own.conf").write_text(f"[Service]\n{text}\n")
+    machine.run("systemctl daemon-reload")
+
+
 def main_pid(machine, unit="collector"):
     return int(machine.run(f"systemctl show --property=MainPID --value {unit}").stdout)
 
@@ -201,21 +134,36 @@ def test_what_is_installed_works_and_belongs_to_whom_it_should(machine):
 
 
 def test_a_box_that_was_configured_before_starts_with_the_installation(machine, package):
+    """Also when the unit alone has what the configuration takes from the environment."""
     purge(machine)
-    configure(machine)
+    configure(machine, NAMED)
+    drop_in(machine, f"Environment=CLIENT={CANARY}")
     install(machine, package)
     assert is_active(machine)
     assert machine.run("systemctl is-enabled collector").stdout == "enabled\n"
 
 
-def test_a_box_whose_configuration_is_broken_is_installed_and_not_started(machine, package):
+@pytest.mark.parametrize(
+    ("stations", "mode", "mistake"),
+    [
+        (BROKEN, 0o644, "/etc/collector/stations.yaml:13: stations.station_one.topik: unknown key"),
+        (STATIONS, 0o600, "/etc/collector/stations.yaml:1: can't be read: Permission denied"),
+    ],
+)
+def test_a_box_whose_configuration_is_broken_is_installed_and_not_started(
+    machine, package, stations, mode, mistake
+):
     purge(machine)
-    configure(machine, BROKEN)
+    configure(machine, stations)
+    (machine.root / "etc" / "collector" / "stations.yaml").chmod(mode)
     said = install(machine, package).stderr
-    assert "/etc/collector/stations.yaml:13: stations.station_one.topik: unknown key" in said
-    assert "not started, because of the mistakes above" in said
+    assert mistake in said
+    assert "collector.service is not started, because of the mistakes above" in said
     assert not is_active(machine)
-    assert machine.run("systemctl is-enabled collector", expected=1).stdout == "disabled\n"
+    configure(machine)
+    (machine.root / "etc" / "collector" / "stations.yaml").chmod(0o644)
+    machine.run("systemctl start collector")
+    assert machine.run("systemctl is-enabled collector").stdout == "enabled\n"
 
 
 def test_an_upgrade_keeps_the_spool_and_starts_what_was_running(machine, newer):
@@ -224,6 +172,9 @@ def test_an_upgrade_keeps_the_spool_and_starts_what_was_running(machine, newer):
     configure(machine, INSTANCE, "line1")
     secret = "/etc/collector/line1/credentials/client_secret"
     machine.run(f"install -D -m 600 /dev/stdin {secret}", typed="emulator\n")
+    samples = machine.root / "etc" / "collector" / "tables" / "station_one" / "samples"
+    samples.mkdir()
+    (samples / "wrong.yaml").write_text("5")  # No start asks it.
     spool_a_record(machine)
     machine.run("systemctl start collector collector@line1")
     units = ("collector", "collector@line1")
@@ -234,6 +185,35 @@ def test_an_upgrade_keeps_the_spool_and_starts_what_was_running(machine, newer):
         assert is_active(machine, unit)
         assert main_pid(machine, unit) not in (0, before[unit])
     assert waiting(machine) == 1
+
+
+def test_an_upgrade_starts_nothing_that_a_person_has_stopped(machine, newer):
+    configure(machine)
+    machine.run("systemctl enable --now collector; systemctl stop collector")
+    install(machine, newer)
+    assert not is_active(machine)
+    assert machine.run("systemctl is-enabled collector").stdout == "enabled\n"
+
+
+def test_no_word_of_a_command_holds_what_the_environment_of_a_daemon_does(machine, tmp_path):
+    """As an upgrade does it, with each program that it starts written down."""
+    configure(machine, NAMED)
+    drop_in(machine, f"Environment=CLIENT={CANARY}")
+    machine.run("systemctl start collector")
+    before, started = main_pid(machine), tmp_path / "started"
+    script = "exec /var/lib/dpkg/info/zerobus-collector.postinst configure 0.1.0"
+    words = machine.beside("--mount", "--pid", "--root", "bash", "-c", script)
+    trace = ["strace", "--follow-forks", "--trace=execve", "--string-limit=9999"]
+    done = subprocess.run(
+        [*trace, f"--output={started}", *words],
+        capture_output=True, text=True, timeout=300, check=False,
+        env={"PATH": PATH, "DEBIAN_FRONTEND": "noninteractive"},
+    )  # fmt: skip
+    assert (done.returncode, is_active(machine)) == (0, True), done.stderr
+    assert main_pid(machine) != before
+    said = started.read_text()
+    assert '"check", "--no-samples"' in said
+    assert CANARY not in said
 
 
 def test_an_upgrade_that_does_not_take_the_configuration_leaves_the_old_program_running(
@@ -248,6 +228,16 @@ def test_an_upgrade_that_does_not_take_the_configuration_leaves_the_old_program_
     assert "collector.service goes on with the version before this one" in said
     assert is_active(machine)
     assert main_pid(machine) == before
+
+
+def test_a_reload_works_with_what_the_package_brings_along(machine):
+    configure(machine)
+    machine.run("systemctl start collector; systemctl reload collector")
+    reloaded = lambda: '"reloads": 1' in machine.run(  # noqa: E731
+        "runuser -u collector -- collector status --json -c /etc/collector/stations.yaml",
+        expected=None,
+    ).stdout  # fmt: skip
+    wait_for(reloaded, "the reload", 60, 0.5)
 
 
 def test_after_a_removal_the_next_installation_goes_on_where_it_was(machine, package):

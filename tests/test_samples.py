@@ -83,6 +83,12 @@ def check(tmp_path):
     return check
 
 
+@pytest.mark.parametrize(("option", "code"), [("--samples", 78), ("--no-samples", 0)])
+def test_samples_may_be_left_out_because_a_start_does_not_ask_them(check, tmp_path, option, code):
+    check(f"- {FAILS[0][0]}")
+    assert run_plain("check", option, folder=tmp_path).returncode == code
+
+
 def test_samples_that_hold_are_counted(check):
     code, said = check(HOLDS)
     assert code == 0, said

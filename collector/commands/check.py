@@ -19,8 +19,15 @@ if TYPE_CHECKING:
     " or this box can't run the Zerobus SDK.",
 )
 @config_option
+@click.option(
+    "--samples/--no-samples",
+    "with_samples",
+    default=True,
+    show_default=True,
+    help="Whether samples are mapped: `collector run` starts whatever they say.",
+)
 @json_option
-def command(config: Path, as_json: bool) -> None:
+def command(config: Path, with_samples: bool, as_json: bool) -> None:
     """Check configuration and tables, and print the compiled routes.
 
     Nothing is connected to and nothing is written. Every mistake is reported, with file and line.
@@ -34,7 +41,7 @@ def command(config: Path, as_json: bool) -> None:
     check_sdk()
     try:
         compiled = plan(load_with_schemas(config))
-        samples = _check_samples(compiled)
+        samples = _check_samples(compiled) if with_samples else 0
     except ConfigError as error:
         if as_json:
             echo_json({"problems": [_problem(problem) for problem in error.problems]})
