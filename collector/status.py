@@ -102,7 +102,8 @@ def health(snapshot: dict[str, Any]) -> tuple[str, list[str]]:
     broker = snapshot["broker"]
     offline = [] if broker["connected"] else [f"broker: {broker['last_error'] or 'connecting'}"]
     degraded = _configuration(snapshot.get("configuration", {}))
-    degraded += filter(None, [snapshot.get("metrics", {}).get("problem")])
+    problems = snapshot.get("metrics", {}).get("problem"), broker.get("status_topic_problem")
+    degraded += filter(None, problems)
     degraded += [
         f"filter {text} is refused by the broker: {reason}"
         for text, reason in broker["refused_filters"].items()

@@ -1,6 +1,7 @@
 """The status topic: what the site's own systems hear at the broker, whatever happens."""
 
 import json
+import signal
 
 import pytest
 from paho.mqtt.client import Client
@@ -9,6 +10,7 @@ from support.line import STATIONS, Line, reading
 from support.parts import make_plan
 from support.waiting import wait_for
 
+from collector import status
 from collector.errors import ConfigError
 
 TOPIC = "collector/test/status"
@@ -45,9 +47,9 @@ def said_to_a_newcomer(line):
         site.close()
 
 
-@pytest.fixture(params=["auto", "3.1.1"])
-def heard(request, line_folder):
-    mqtt = {"protocol": request.param, "status_topic": "collector/{gateway}/status"}
+@pytest.fixture
+def heard(line_folder):
+    mqtt = {"status_topic": "collector/{gateway}/status"}
     with Line(line_folder, mqtt=mqtt, zerobus={"idle_after": "100ms"}) as line:
         site = Site(line.broker.port)
         yield line, site
@@ -90,6 +92,49 @@ def test_the_will_and_the_state_are_there_after_a_reconnect_as_well(heard):
     wait_for(lambda: said_to_a_newcomer(line)["state"] == "offline", "the will")
     line.start_daemon()
     wait_for(lambda: said_to_a_newcomer(line)["state"] == "online", "online once more")
+
+
+REFUSING = {
+    "acl": {"extra": "acl_file {folder}/acl\n"},
+    "retain": {"extra": "retain_available false\n"},
+}
+
+
+@pytest.mark.parametrize("broker", REFUSING)
+def test_a_broker_that_refuses_the_topic_keeps_the_collector_from_nothing(line_folder, broker):
+    """By its access list mosquitto closes the connection at the message; without retained messages
+    it refuses the connection for its will."""
+    line = Line(line_folder, mqtt={"status_topic": TOPIC}, broker=REFUSING[broker])
+    access = line.folder / "broker" / "acl"
+    access.write_text("topic readwrite sensors/#\n")
+    access.chmod(0o600)
+
+    def said():
+        return line.status().get("broker", {}).get("status_topic_problem", "")
+
+    with line:
+        wait_for(lambda: said() and line.is_connected(), "the collector to go on without", 60)
+        assert f"mqtt.status_topic {TOPIC}" in said()
+        assert said() in status.health(line.status())[1]
+        wait_for(lambda: said() in line.daemon.tail(), "the log to say so")
+        disconnects = line.status()["broker"]["disconnects"]
+        line.publisher().publish([reading(n) for n in range(10)])
+        line.wait_delivered(range(10))
+        assert line.status()["broker"]["disconnects"] == disconnects
+        if broker == "acl":
+            mend(line, access)
+
+
+def mend(line, access):
+    """Allow it, and reload: the topic and the will are tried again."""
+    access.write_text(f"topic readwrite sensors/#\ntopic readwrite {TOPIC}\n")
+    line.broker.process.send_signal(signal.SIGHUP)
+    log = line.folder / "broker" / "mosquitto.log"
+    wait_for(lambda: "Reloading config" in log.read_text(), "mosquitto to read it again")
+    assert line.reload() == ""
+    wait_for(lambda: said_to_a_newcomer(line)["state"] == "online", "online at the broker")
+    line.daemon.kill()
+    wait_for(lambda: said_to_a_newcomer(line)["state"] == "offline", "the will")
 
 
 def test_a_message_of_its_own_is_nothing_that_a_station_may_collect(tmp_path):

@@ -84,6 +84,27 @@ def test_a_broker_that_does_not_know_mqtt_5_is_asked_by_3_1_1(connect, answer, c
         assert broker.last.level == 4
 
 
+def test_a_will_is_left_out_only_when_the_broker_takes_a_connection_without(connect):
+    """A login that is refused either way says nothing of the status topic."""
+    with ScriptedBroker(*[b"\x20\x03\x00\x87\x00"] * 3, ACCEPTED_5) as broker:
+        subscriber = connect(broker, status_topic="collector/status")
+        connected(subscriber, broker, connections=4)
+        assert [one.has_will for one in broker.connections] == [True, False, True, False]
+        run(subscriber, lambda: subscriber.announcing.problem, "the broker to be believed")
+        assert "Not authorized" in subscriber.announcing.problem
+        subscriber.change(subscriber.subscriptions)
+        assert not subscriber.announcing.problem
+        connected(subscriber, broker, connections=5)
+        assert broker.last.has_will
+
+
+def test_a_broker_that_hangs_up_on_a_will_is_asked_without(connect):
+    with ScriptedBroker(b"", b"", ACCEPTED_5) as broker:
+        subscriber = connect(broker, status_topic="collector/status")
+        connected(subscriber, broker, connections=3)
+        assert [one.has_will for one in broker.connections] == [True, True, False]
+
+
 @pytest.mark.parametrize("answer", [UNKNOWN_5, UNKNOWN_3], ids=["0x84", "return code 1"])
 def test_with_protocol_5_such_a_broker_is_a_clear_error(connect, answer):
     with ScriptedBroker(answer) as broker:

@@ -27,7 +27,7 @@ class Snapshots:
             self._state.metrics(),
             self._state.paused(),
             self._state.standing_still(),
-            (broker.connected, broker.last_error),
+            (broker.connected, broker.last_error, line.subscriber.announcing.problem),
             [(state.state, state.reason) for state in line.drains.states().values()],
         )
 

@@ -170,6 +170,7 @@ class LineState:
             "disconnects": state.disconnects,
             "sessions_lost": state.sessions_lost,
             "last_error": state.last_error,
+            "status_topic_problem": self.line.subscriber.announcing.problem,
             "refused_filters": subscriptions.refused | subscriptions.limited,
         }
 

@@ -122,7 +122,7 @@ class Subscriber:
         if self.state.connected and now - self._connected_at > _STABLE_S:
             self._backoff.settled()
         self.subscriptions.retry_refused(self._client, now)
-        self.announcing.publish(self._client)
+        self.announcing.publish(self._client, now - self._connected_at)
 
     def disconnect(self, reason: str = "") -> None:
         """Say goodbye to the broker, which keeps the session; `reason` is kept as an error.
@@ -171,6 +171,8 @@ class Subscriber:
         before, self.subscriptions = self.subscriptions, subscriptions
         self._client.on_subscribe = subscriptions.on_subscribe
         self._client.on_unsubscribe = subscriptions.on_unsubscribe
+        if self.announcing.try_again():
+            self.disconnect()
         if self.state.connected:
             subscriptions.go_on(self._client, before)
 
@@ -248,6 +250,7 @@ class Subscriber:
                 return
             self._failed("the broker does not know MQTT 5: set mqtt.protocol to auto")
             return
+        self.announcing.ended(reason)
         self._failed(f"the broker refused the connection: {reason}{hint(reason)}")
 
     def _on_disconnect(
@@ -256,10 +259,12 @@ class Subscriber:
         was_connected, self.state.connected = self.state.connected, False
         if not was_connected:
             if not self._backoff.remaining():
+                self.announcing.ended(None)
                 self._failed(f"{self._options.url}: the broker closed the connection")
             return
         self.state.disconnects += 1
         if reason.is_failure:
+            self.announcing.ended(reason)
             cap = 300.0 if reason.value == TAKEN_OVER else None
             by = "by the broker" if flags.is_disconnect_packet_from_server else "connection lost"
             self._failed(f"disconnected ({by}): {reason}{hint(reason)}", cap)

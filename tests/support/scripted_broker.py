@@ -51,6 +51,10 @@ class Connection:
         return self.of(CONNECT)[0][6]
 
     @property
+    def has_will(self):
+        return bool(self.of(CONNECT)[0][7] & 0x04)
+
+    @property
     def asked(self):
         return [one for body in self.of(SUBSCRIBE) for one in self.parse(body)]
 
@@ -100,9 +104,9 @@ class Connection:
 
 
 class ScriptedBroker:
-    """`connacks` answers one connection after the other, the last of them all that follow;
-    filters in `refused` get a SUBACK that says no. While `may_read` is not set, what comes waits
-    in the socket."""
+    """`connacks` answers one connection after the other, the last of them all that follow, and an
+    empty one hangs up; filters in `refused` get a SUBACK that says no. While `may_read` is not
+    set, what comes waits in the socket."""
 
     def __init__(self, *connacks):
         self.connacks = list(connacks)
@@ -169,7 +173,7 @@ class ScriptedBroker:
         properties = b"\x00" if connection.level == 5 else b""
         if kind == CONNECT:
             answer = self.connacks.pop(0) if len(self.connacks) > 1 else self.connacks[0]
-            connection.send(answer)
+            connection.send(answer) if answer else connection.close()
         elif kind == SUBSCRIBE:
             no = b"\x87" if connection.level == 5 else b"\x80"
             reasons = b"".join(
