@@ -1,31 +1,41 @@
 """Stations that send nothing: how long that is usual for each, and when it is an alarm.
 
 Looks at what the spool has counted, once a second, so that a message costs nothing. What counts as
-a message gave a record or a dead letter. Silence grows only while the collector listens: while the
-broker is away, or nothing can be stored, no station is to blame. What was learned is kept in the
-spool, so that a restart neither forgets an alarm nor raises one.
+a message was offered to the station, also when its rows were all left out. Silence grows only while
+the collector listens: while the broker is away, or nothing can be stored, no station is to blame.
+What was learned is kept in the spool, so that a restart neither forgets an alarm nor raises one.
 """
 
 import json
+import logging
 import time
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, fields
 from typing import Any, Final, Self
 
 from collector.config import Station
 from collector.spool import Group, Spool
 
+_log = logging.getLogger(__name__)
+
 GAPS_MIN: Final = 20
-"""What is usual is not known before."""
+KNOWN_AFTER_S: Final = 1_200.0
+"""What is usual is not known before: the first burst alone would make a station look fast."""
 USUAL_TIMES: Final = 10.0
 SEEN_TIMES: Final = 1.5
 FLOOR_S: Final = 300.0
+_USUAL_PART: Final = 0.2
+# Two weeks: of the two before, each weekend pause is there twice.
 _FORGET_AFTER_S: Final = 14 * 86_400.0
+_COUNTS_LEAST: Final = 0.1
 _KEEP_S: Final = 60.0
 _KEEP_QUIET_S: Final = 600.0
 # No station has an empty name, so that no format's memory is met.
 _OWNER: Final = ""
-
+_COUNTED: Final = ("messages", "without_rows")
+_FIGURES: Final = (
+    "last_message_us", "silence_s", "usual_gap_s", "silent_after_s", "is_silent"
+)  # fmt: skip
 
 Counters = Mapping[tuple[str, str], int]
 
@@ -34,24 +44,21 @@ Counters = Mapping[tuple[str, str], int]
 class Gaps:
     """The times between messages of one station, in seconds of listening; `last_us` is the clock's.
 
-    What is usual is the gap that a random moment falls into, the sum of squares by the sum: short
-    gaps inside of a burst count little. `longest` are the two longest gaps of the last weeks, and
-    `before` those of the weeks before.
+    `octaves` counts and sums gaps by the power of two below them, so that what is kept is small.
+    What is usual is the gap that a fifth of the time does not exceed: shorter ones, as inside of a
+    burst, take too little of it to count, and nights and weekends, which are more than half of it
+    to some, do not stretch it. Those are for `longest`, the two longest gaps of the last weeks, and
+    `before`, those of the weeks before.
     """
 
     last_us: int = 0
     silence_s: float = 0.0
-    count: int = 0
-    sum_s: float = 0.0
-    squares: float = 0.0
+    learned: int = 0
+    octaves: dict[str, tuple[float, float]] = field(default_factory=dict)
+    weeks_s: float = 0.0
     longest: list[float] = field(default_factory=lambda: [0.0, 0.0])
     before: list[float] = field(default_factory=lambda: [0.0, 0.0])
-
-    @property
-    def usual_s(self) -> float | None:
-        """Return the usual gap; None while it is not known."""
-        known = self.count >= GAPS_MIN and self.sum_s > 0
-        return self.squares / self.sum_s if known else None
+    usual_s: float | None = None
 
     @property
     def limit_s(self) -> float | None:
@@ -72,17 +79,48 @@ class Gaps:
         self.longest = sorted([*self.longest, gap_s])[-2:]
         if limit_s is not None and gap_s > limit_s:
             return  # It was an alarm: that says nothing of what is usual, unless it comes again.
-        self.count += 1
-        self.sum_s += gap_s
-        self.squares += gap_s * gap_s
-        if self.sum_s > _FORGET_AFTER_S:
-            self.sum_s, self.squares = self.sum_s / 2, self.squares / 2
-            self.before, self.longest = self.longest, [0.0, 0.0]
+        octave = str(int(gap_s).bit_length())
+        count, sum_s = self.octaves.get(octave, (0.0, 0.0))
+        self.octaves[octave] = (count + 1, sum_s + gap_s)
+        self.learned += 1
+        self.weeks_s += gap_s
+        if self.weeks_s > _FORGET_AFTER_S:
+            self._forget()
+        self.usual_s = self._usual()
+
+    def _forget(self) -> None:
+        """Let what was learned count half, so that it follows a station that changes."""
+        self.weeks_s = 0.0
+        self.before, self.longest = self.longest, [0.0, 0.0]
+        halved = {octave: (count / 2, sum_s / 2) for octave, (count, sum_s) in self.octaves.items()}
+        self.octaves = {octave: one for octave, one in halved.items() if one[0] >= _COUNTS_LEAST}
+
+    def _usual(self) -> float | None:
+        """Return the mean of the octave where a fifth of the time is reached, once known."""
+        all_s = sum(sum_s for _, sum_s in self.octaves.values())
+        if self.learned < GAPS_MIN or all_s < KNOWN_AFTER_S:
+            return None
+        wanted_s = _USUAL_PART * all_s
+        for octave in sorted(self.octaves, key=int):
+            count, sum_s = self.octaves[octave]
+            wanted_s -= sum_s
+            if wanted_s <= 0:
+                break
+        return sum_s / count
 
     @classmethod
     def read(cls, kept: bytes) -> Self:
-        """Return what `written` kept."""
-        return cls(**json.loads(kept))
+        """Return what `written` kept, of another version as well: what can't be used is left."""
+        try:
+            found, known = json.loads(kept), {one.name for one in fields(cls)}
+            gaps = cls(**{name: value for name, value in found.items() if name in known})
+            gaps.octaves = {
+                octave: (count, sum_s) for octave, (count, sum_s) in gaps.octaves.items()
+            }
+        except (ValueError, TypeError, AttributeError) as error:
+            _log.warning("what was usual of a station can't be read and is learned anew: %s", error)
+            return cls()
+        return gaps
 
     def written(self) -> bytes:
         """Return it as bytes."""
@@ -111,7 +149,7 @@ class Silence:
         """
         elapsed, self._looked_at = now - self._looked_at, now
         counted = _messages(counters)
-        for station in stations:
+        for station in filter(_is_watched, stations):
             gaps = self._gaps.setdefault(station.name, Gaps())
             gaps.silence_s += elapsed if is_listening else 0.0
             count = counted.get(station.name, 0)
@@ -131,6 +169,8 @@ class Silence:
 
     def of(self, station: Station) -> dict[str, Any]:
         """Return what is known of a station; durations in seconds, None when it is not known."""
+        if not _is_watched(station):
+            return dict.fromkeys(_FIGURES)
         gaps = self._gaps.get(station.name) or Gaps()
         limit_s = gaps.limit_s if station.silent_after is None else station.silent_after or None
         return {
@@ -142,11 +182,16 @@ class Silence:
         }
 
 
+def _is_watched(station: Station) -> bool:
+    """The heartbeat's own station has no topics: nobody sends it anything."""
+    return bool(station.topics)
+
+
 def _messages(counters: Counters) -> dict[str, int]:
-    """What each station gave: messages with records, and dead letters."""
+    """What each station was sent: messages with records, dead letters, and messages without."""
     counted: dict[str, int] = {}
     for (scope, name), value in counters.items():
         kind, _, station = scope.partition(":")
-        if kind == "station" and (name == "messages" or name.startswith("dead:")):
+        if kind == "station" and (name in _COUNTED or name.startswith("dead:")):
             counted[station] = counted.get(station, 0) + value
     return counted

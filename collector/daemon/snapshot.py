@@ -48,7 +48,7 @@ class Snapshots:
             scope = f"station:{name}"
             dead = [key for key in station if key.startswith("dead:")]
             station["rate"] = rate(scope, "records")
-            station["message_rate"] = rate(scope, "messages", *dead)
+            station["message_rate"] = rate(scope, "messages", "without_rows", *dead)
         for name, table in found["tables"].items():
             table["rate"] = rate(f"table:{name}", "delivered")
         spool = found["spool"]

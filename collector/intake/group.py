@@ -87,6 +87,8 @@ class Pending:
             if len(records) > mark:
                 station.messages += 1
                 made += 1
+            elif not faults:
+                station.without_rows += 1
         if not made:
             self._outcome(message, resolution, failed, is_dropped=dropped == len(resolution.offers))
 
@@ -166,6 +168,7 @@ class Pending:
                 name = station.mapping.station
                 group.memories |= {(name, k): value for k, value in station.memory.fresh.items()}
             counts[station.scope, "messages"] += station.messages
+            counts[station.scope, "without_rows"] += station.without_rows
             counts[station.scope, "records"] += len(station.records)
             counts[station.scope, "unknown_keys"] += station.mapping.unknown_keys
             counts[station.scope, "outside_window"] += station.mapping.outside_window

@@ -20,6 +20,7 @@ class StationRecords:
             self.memory.restore(spool.reader.memories(mapping.station))
         self.records: list[bytes] = []
         self.messages = 0
+        self.without_rows = 0
         self._spool = spool
         self._seqs: list[int] = []
 
@@ -86,7 +87,7 @@ class StationRecords:
     def clear(self) -> None:
         """Begin the next group."""
         self.records = []
-        self.messages = 0
+        self.messages = self.without_rows = 0
         self.mapping.forget()
         self._seqs = []
 

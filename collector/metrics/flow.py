@@ -65,6 +65,13 @@ _STATIONS: Final = (
         each("stations", "messages"),
         "station",
     ),
+    counter(
+        "station_messages_without_rows",
+        "Messages of the station that gave neither a record nor a dead letter: they were empty, or"
+        " `when` left out all of their rows",
+        each("stations", "without_rows"),
+        "station",
+    ),
     counter("station_records", "Records of the station", each("stations", "records"), "station"),
     counter(
         "station_dead_letters",
