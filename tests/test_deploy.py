@@ -58,6 +58,18 @@ def test_compose_gives_the_daemon_the_time_that_it_needs_to_stop():
     assert int(service["stop_grace_period"].removesuffix("s")) > STOP_S
 
 
+def test_the_port_that_compose_opens_is_where_the_figures_are():
+    stations = yaml.safe_load((ROOT / "deploy" / "compose" / "stations.yaml").read_text())
+    port = stations["metrics"]["listen"].removeprefix("0.0.0.0:")
+    assert COMPOSE["services"]["collector"]["network_mode"] == "service:zerobus"
+    assert COMPOSE["services"]["zerobus"]["ports"] == [f"127.0.0.1:{port}:{port}"]
+    page = (ROOT / "docs" / "install.md").read_text()
+    asked = (
+        f'"Authorization: Bearer {stations["metrics"]["token"]}" http://127.0.0.1:{port}/metrics'
+    )
+    assert asked in page
+
+
 def test_the_configuration_of_compose_is_one(tmp_path):
     shutil.copy(ROOT / "deploy" / "compose" / "stations.yaml", tmp_path)
     shutil.copytree(ROOT / "tables", tmp_path / "tables")
@@ -112,7 +124,9 @@ def pod(tmp_path):
         file.parent.mkdir(parents=True, exist_ok=True)
         text = kind("ConfigMap")["data"][one["key"]]
         file.write_text(text.replace("/etc/collector-secret", str(tmp_path)))
-    (tmp_path / "client_secret").write_text(kind("Secret")["stringData"]["client_secret"])
+    (secret,) = [volume["secret"] for volume in spec["volumes"] if "secret" in volume]
+    for one in secret["items"]:
+        (tmp_path / one["path"]).write_text(kind("Secret")["stringData"][one["key"]])
     return tmp_path
 
 
@@ -134,6 +148,23 @@ def test_the_probes_are_commands_of_ours():
         probe = container[f"{name}Probe"]
         assert probe["exec"]["command"] == ["collector", "status", "--probe", asked]
         assert probe["timeoutSeconds"] >= 10
+
+
+def test_prometheus_finds_the_pods_by_the_labels_and_the_port_that_they_have():
+    page = (ROOT / "docs" / "metrics.md").read_text()
+    section = page.partition("### In Kubernetes\n")[2]
+    (job,) = yaml.safe_load(re.search(r"```yaml\n(.*?)```", section, re.DOTALL)[1])[
+        "scrape_configs"
+    ]
+    kept = {one["source_labels"][0]: one.get("regex") for one in job["relabel_configs"]}
+    template = kind("StatefulSet")["spec"]["template"]
+    assert template["metadata"]["labels"] == {
+        "app.kubernetes.io/name": kept["__meta_kubernetes_pod_label_app_kubernetes_io_name"]
+    }
+    (port,) = template["spec"]["containers"][0]["ports"]
+    assert port["name"] == kept["__meta_kubernetes_pod_container_port_name"]
+    stations = yaml.safe_load(kind("ConfigMap")["data"]["stations.yaml"])
+    assert stations["metrics"]["listen"] == f"0.0.0.0:{port['containerPort']}"
 
 
 # --- mosquitto

@@ -94,6 +94,16 @@ def promtool(*arguments, **options):
     return done.stdout + done.stderr
 
 
+def test_prometheus_takes_each_configuration_of_the_page(tmp_path):
+    shown = re.findall(r"^```yaml\n(.*?)^```$", DOCUMENT, re.MULTILINE | re.DOTALL)
+    assert len(shown) == 2
+    for text in shown:
+        # Debian builds Prometheus without what finds pods.
+        known = text.replace("kubernetes_sd_configs: [{role: pod}]", "static_configs: []")
+        (tmp_path / "prometheus.yml").write_text(known)
+        promtool("check", "config", "--syntax-only", tmp_path / "prometheus.yml")
+
+
 def test_every_alert_is_valid_rings_when_it_should_and_says_what_to_do(tmp_path):
     text = ALERTS.read_text()
     alerts = re.findall(r"(?m)^ +- alert: (\w+)$", text)

@@ -117,6 +117,18 @@ def test_the_byte_code_is_taken_as_it_is(unpacked):
         assert (flags, time, size) == (0, int(there.st_mtime), there.st_size), source
 
 
+def test_each_link_of_the_pages_leads_to_a_file_that_lies_beside_them(unpacked):
+    folder = unpacked / "usr" / "share" / "doc" / "zerobus-collector"
+    pages = list(folder.rglob("*.md"))
+    links = [
+        (page, link)
+        for page in pages
+        for link in re.findall(r"\]\((?![a-z]+:|#)([^)#]+)", page.read_text())
+    ]
+    assert len(links) > 50
+    assert [(page.name, link) for page, link in links if not (page.parent / link).exists()] == []
+
+
 def test_the_package_brings_the_libraries_of_the_lock_and_no_emulator(unpacked):
     site = unpacked / "opt" / "collector" / "lib" / "python3.11" / "site-packages"
     brought = {
@@ -132,6 +144,8 @@ def test_the_package_brings_the_libraries_of_the_lock_and_no_emulator(unpacked):
     }
 
 
+# One build at a time: they share the folder of setuptools.
+@pytest.mark.usefixtures("package")
 def test_the_package_for_arm64_is_built_of_wheels_for_arm64(tmp_path):
     folder = tmp_path / "unpacked"
     build(tmp_path, "arm64")
