@@ -4,19 +4,25 @@ Real sockets; what is asked about is a small fake with the interface of `collect
 """
 
 import json
+import os
 import socket
 import stat
+import subprocess
+import sys
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 
 import pytest
 from pydantic import SecretStr
 from support.asking import ask
+from support.line import ROOT
 from support.waiting import free_port, wait_for
 
 from collector.config import Metrics
 from collector.errors import SpoolError
 from collector.http import Pages, Server
-from collector.http.server import CONNECTIONS_MAX
+from collector.http.places import CONNECTIONS_MAX
 
 
 class Vitals:
@@ -35,6 +41,11 @@ class Vitals:
 
     def figures(self):
         raise SpoolError("the spool can't be read")
+
+
+class Broken(Vitals):
+    def health(self):
+        return {}["canary"]
 
 
 @contextmanager
@@ -98,9 +109,22 @@ def test_what_can_not_be_told_is_an_error_with_its_reason():
         assert (said.status, said.text) == (503, "the spool can't be read\n")
 
 
+def test_a_page_that_fails_is_an_error_and_stands_in_the_log(caplog):
+    with port_of(vitals=Broken()) as port:
+        said = ask(port)
+        assert said.status == 500
+        assert "its log says how" in said.text
+        assert "canary" not in said.text
+        wait_for(lambda: "KeyError: 'canary'" in caplog.text, "the log")
+        assert ask(port, "/livez").status == 200
+
+
 @pytest.mark.parametrize(
     ("path", "method", "status"),
     [("/", "GET", 404), ("/metrics/../livez", "GET", 404), ("/livez?x=1", "GET", 200),
+     ("http://127.0.0.1:9464/livez", "GET", 200), ("HTTP://localhost/livez?x=1", "GET", 200),
+     ("http://evil.example/livez", "GET", 421), ("http://localhost", "GET", 404),
+     ("/livez?x=http://evil.example/", "GET", 200),
      ("/livez", "HEAD", 200), ("/livez", "POST", 405), ("/livez", "DELETE", 405)],
 )  # fmt: skip
 def test_only_get_and_head_of_what_is_there_are_answered(path, method, status):
@@ -130,8 +154,9 @@ def test_with_a_token_every_path_needs_it():
             refused = ask(port, Authorization=wrong)
             assert refused.status == 401
             assert "canary" not in refused.text
-        good = ask(port, Authorization="Bearer canary-token", Host="greenhouse-7.example")
-        assert good.status == 200
+        for scheme in ("Bearer", "bearer", "BEARER "):
+            good = ask(port, Authorization=f"{scheme} canary-token", Host="greenhouse-7.example")
+            assert good.status == 200
 
 
 def test_a_unix_socket_is_for_the_group_and_is_taken_away_at_the_end(tmp_path):
@@ -168,17 +193,18 @@ def test_a_port_that_is_taken_is_said_and_tried_again(caplog):
             wait_for(lambda: not server.problem, "the end of the problem")
 
 
-def test_clients_that_say_nothing_or_too_much_take_no_place_for_long():
-    with port_of() as port:
+def test_clients_that_say_nothing_or_too_much_keep_nobody_out():
+    with port_of(token="canary-token") as port:
         silent = [socket.create_connection(("127.0.0.1", port)) for _ in range(CONNECTIONS_MAX)]
         for one in silent[1:]:
             one.sendall(b"GET /livez HTTP/1.1\r\nX: ")
-        with socket.create_connection(("127.0.0.1", port), 10) as turned_away:
-            # It is closed at once: an answer, or waiting, would take what there is not.
-            assert received(turned_away) == b""
-        wait_for(lambda: is_open(port) == 200, "the places to be free again")
+        assert ask(port, "/livez", Authorization="Bearer canary-token").status == 200
+        # The oldest has given its place away.
+        silent[0].settimeout(10)
+        assert received(silent[0]) == b""
         for one in silent:
             one.close()
+    with port_of() as port:
         with socket.create_connection(("127.0.0.1", port), 10) as long:
             try:
                 long.sendall(b"GET /livez HTTP/1.1\r\nX: " + b"x" * 100_000)
@@ -201,6 +227,71 @@ def test_whatever_a_client_sends_the_server_goes_on(raw, status):
             answer = received(client)
         assert answer.split(b" ")[1:2] == ([status] if status else [])
         assert ask(port, "/livez").status == 200
+
+
+class Slow(Vitals):
+    """Asks to be let go on, so that every place is taken by a request."""
+
+    def __init__(self):
+        self.asked, self.go_on = threading.Semaphore(0), threading.Event()
+
+    def not_storing(self):
+        self.asked.release()
+        assert self.go_on.wait(30)
+        return []
+
+
+def test_a_request_keeps_its_place_until_it_is_answered():
+    slow = Slow()
+    with (
+        serving(vitals=slow) as (server, options),
+        ThreadPoolExecutor(CONNECTIONS_MAX) as clients,
+    ):
+        port = options.address[1]
+        wait_for(lambda: is_open(port), "the server")
+        # A client has its answer a moment before its place is free.
+        wait_for(lambda: not server._places._open, "all places to be free")
+        said = [clients.submit(ask, port, "/readyz") for _ in range(CONNECTIONS_MAX)]
+        for _ in said:
+            assert slow.asked.acquire(timeout=30)
+        with socket.create_connection(("127.0.0.1", port), 30) as turned_away:
+            # It is closed at once: an answer, or waiting, would take what there is not.
+            assert received(turned_away) == b""
+        slow.go_on.set()
+        assert [one.result(30).status for one in said] == [200] * CONNECTIONS_MAX
+        wait_for(lambda: is_open(port) == 200, "a place")
+
+
+LIMITED = """
+import sys, threading
+from collector.config import Metrics
+from collector.http import Pages, Server
+from support.asking import ask
+from support.waiting import wait_for
+from test_http import Vitals, is_open
+
+threading.excepthook = lambda died: print("died:", died.exc_value)
+port = int(sys.argv[1])
+server = Server()
+server.start(Metrics(listen=f"127.0.0.1:{port}"), Pages(Vitals()))
+wait_for(lambda: is_open(port), "the server")
+# No room for the stack of another thread.
+threading.stack_size(1 << 47)
+wait_for(lambda: is_open(port) is None, "a client that is turned away")
+threading.stack_size(0)
+wait_for(lambda: is_open(port) == 200, "the server to go on")
+print("served")
+"""
+
+
+def test_a_thread_that_can_not_be_started_turns_one_client_away():
+    done = subprocess.run(
+        [sys.executable, "-c", LIMITED, str(free_port())], cwd=ROOT / "tests", check=False,
+        env={**os.environ, "PYTHONPATH": f"{ROOT}:{ROOT / 'tests'}"},
+        capture_output=True, text=True, timeout=120,
+    )  # fmt: skip
+    assert done.stdout == "served\n", done.stderr
+    assert "a client is turned away: can't start new thread" in done.stderr
 
 
 def received(connection):

@@ -5,6 +5,7 @@ words for the operator. Bounds are said as they are written in the file.
 """
 
 import ipaddress
+import os
 import re
 from pathlib import Path
 from typing import Annotated, Any, Final
@@ -14,6 +15,8 @@ from pydantic import AfterValidator, BeforeValidator, SecretStr, ValidationInfo
 
 from collector.config.quantities import format_duration, format_size, parse_duration, parse_size
 
+_SOCKET_MAX_BYTES: Final = 107
+_TOPIC_MAX_BYTES: Final = 65_535
 TABLE: Final = re.compile(r"[A-Za-z0-9_]{1,255}(\.[A-Za-z0-9_]{1,255}){2}", re.ASCII)
 
 
@@ -162,13 +165,25 @@ def _schema_folder(value: Any, info: ValidationInfo) -> Any:
 
 def _listen(value: str, info: ValidationInfo) -> str:
     if value.startswith("unix:") and value != "unix:":
-        return f"unix:{_path(Path(value[5:]), info)}"
+        path = _path(Path(value[5:]), info)
+        if len(os.fsencode(path)) > _SOCKET_MAX_BYTES:
+            raise ValueError(f"{path} is too long: a socket's path has at most 107 bytes")
+        return f"unix:{path}"
     if value != "off":
         split_listen(value)
     return value
 
 
+def _bearer(value: SecretStr) -> SecretStr:
+    """Refuse what could not stand in a header of HTTP as it is."""
+    if not re.fullmatch(r"[!-~]+", value.get_secret_value()):
+        raise ValueError("must be ASCII without spaces: it stands in a header of HTTP")
+    return value
+
+
 def _status_topic(value: str) -> str:
+    if len(value.encode()) > _TOPIC_MAX_BYTES:
+        raise ValueError("must have at most 65,535 bytes, as a topic of MQTT")
     if set(value) & set("+#{}") or value.startswith("$"):
         raise ValueError("must be a topic: of {gateway} and words, without + and #")
     return value
@@ -203,6 +218,7 @@ def _topics(value: Any) -> Any:
 
 Text = Annotated[str, BeforeValidator(text)]
 Secret = Annotated[SecretStr, BeforeValidator(text)]
+Bearer = Annotated[SecretStr, BeforeValidator(text), AfterValidator(_bearer)]
 Whole = Annotated[int, BeforeValidator(whole)]
 FilePath = Annotated[Path, BeforeValidator(text), AfterValidator(_path)]
 ExistingFile = Annotated[Path, BeforeValidator(text), AfterValidator(_existing)]

@@ -20,6 +20,7 @@ from pydantic import (
 
 from collector.config import fields
 from collector.config.fields import (
+    Bearer,
     ExistingFile,
     FilePath,
     Listen,
@@ -177,7 +178,7 @@ class Metrics(Section):
     """Where figures and health can be asked for over HTTP."""
 
     listen: Listen = "127.0.0.1:9464"
-    token: Secret | None = None
+    token: Bearer | None = None
     token_file: FilePath | None = None
 
     @property

@@ -42,8 +42,6 @@ class Probes:
                 for loop, age_s in self._state.beat_ages().items()
             },
         }
-        for station in line.config.stations:
-            found["stations"][station.name]["max_age_s"] = station.max_age
         self._add_latencies(found)
         _add_counts(found)
         return found

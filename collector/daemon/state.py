@@ -149,6 +149,7 @@ class LineState:
         scope = f"station:{station.name}"
         return {
             "table": station.table,
+            "max_age_s": station.max_age,
             "internal_since_start": self._since_start(counters, scope, "dead:internal"),
             **self._silence.of(station),
             **_scope(counters, scope),

@@ -1,7 +1,8 @@
 """What the collector says over HTTP: figures for Prometheus, and answers to probes.
 
 `pages.py` knows what stands at each path, whoever serves it; `server.py` serves that alone, within
-limits; `request.py` reads one request and says who may ask.
+limits; `places.py` gives each connection its place, `request.py` reads one request and says who may
+ask.
 """
 
 from collector.http.pages import Answer, Pages, Vitals

@@ -6,15 +6,19 @@ trickles bytes holds its place for seconds only.
 
 import hmac
 import ipaddress
+import logging
 import re
 import socket
 import time
+from collections.abc import Callable
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler
 from io import BytesIO
 from typing import Any, Final
 
 from collector.http.pages import Answer, Pages
+
+_log = logging.getLogger(__name__)
 
 HEAD_MAX_BYTES: Final = 16 * 1024
 HEAD_S: Final = 5.0
@@ -25,9 +29,9 @@ _HOST: Final = re.compile(r"(?:\[([^\]]+)\]|([^:\[\]]+))(?::[0-9]+)?", re.ASCII)
 class Request(BaseHTTPRequestHandler):
     """Reads and answers one request of a connection.
 
-    With a `token` every request must carry it as a bearer. Without one, a web page must not reach
-    the server by a name of its own that points to this box (DNS rebinding): only addresses and
-    `localhost` are taken as its name.
+    `has_asked` is told the connection when the head is there. With a `token` every request must
+    carry it as a bearer. Without one, a web page must not reach the server by a name of its own
+    that points to this box (DNS rebinding): only addresses and `localhost` are taken as its name.
     """
 
     server_version = "collector"
@@ -35,22 +39,31 @@ class Request(BaseHTTPRequestHandler):
     # What can't be read is answered with a status as well.
     default_request_version = "HTTP/1.0"
 
-    def __init__(self, connection: socket.socket, pages: Pages, token: str) -> None:
+    def __init__(
+        self,
+        connection: socket.socket,
+        pages: Pages,
+        token: str,
+        has_asked: Callable[[socket.socket], None],
+    ) -> None:
         self._pages = pages
         self._token = token
+        self._has_asked = has_asked
         super().__init__(connection, "", None)  # type: ignore[arg-type]
 
     def setup(self) -> None:
         """Read the head of the request."""
         self.connection: Any = self.request
         self.rfile = BytesIO(_read_head(self.connection, time.monotonic() + HEAD_S))
+        self._has_asked(self.connection)
         self.wfile = BytesIO()
 
     def handle(self) -> None:
         """Answer it."""
         self.raw_requestline = self.rfile.readline(HEAD_MAX_BYTES)
         if self.raw_requestline and self.parse_request():
-            self._reply(self._refusal() or self._pages.answer(self.path, self._header("Accept")))
+            host, path = self._target()
+            self._reply(self._refusal(host) or self._page(path))
 
     def finish(self) -> None:
         """Send the answer; a client that does not take it is left."""
@@ -64,14 +77,31 @@ class Request(BaseHTTPRequestHandler):
     def log_message(self, *_: Any) -> None:
         """Log nothing: a probe comes every few seconds, for years."""
 
-    def _refusal(self) -> Answer | None:
+    def _target(self) -> tuple[str, str]:
+        """Return host and path: what is asked for may be a whole address, as a proxy sends it."""
+        scheme, _, address = self.path.partition("://")
+        if scheme.lower() != "http":
+            return self._header("Host"), self.path
+        host, slash, path = address.partition("/")
+        return host, slash + path
+
+    def _page(self, path: str) -> Answer:
+        try:
+            return self._pages.answer(path, self._header("Accept"))
+        except Exception:  # noqa: BLE001 - Whoever asks is to hear that it is our fault.
+            _log.exception("%s can't be answered", path)
+            text = "the collector failed to answer; its log says how"
+            return Answer.text(HTTPStatus.INTERNAL_SERVER_ERROR, text)
+
+    def _refusal(self, host: str) -> Answer | None:
         if self.command not in ("GET", "HEAD"):
             return Answer.text(HTTPStatus.METHOD_NOT_ALLOWED, "only GET and HEAD")
         if self._token:
-            given = self._header("Authorization").encode()
-            if not hmac.compare_digest(given, f"Bearer {self._token}".encode()):
+            scheme, _, given = self._header("Authorization").partition(" ")
+            is_same = hmac.compare_digest(given.strip().encode(), self._token.encode())
+            if scheme.lower() != "bearer" or not is_same:
                 return Answer.text(HTTPStatus.UNAUTHORIZED, "needs: Authorization: Bearer TOKEN")
-        elif not _is_own_name(self._header("Host")):
+        elif not _is_own_name(host):
             return Answer.text(HTTPStatus.MISDIRECTED_REQUEST, "ask by an address, or localhost")
         return None
 

@@ -16,11 +16,11 @@ from typing import Final
 
 from collector.config import Metrics
 from collector.http.pages import Pages
+from collector.http.places import Places
 from collector.http.request import Request
 
 _log = logging.getLogger(__name__)
 
-CONNECTIONS_MAX: Final = 16
 TRY_AGAIN_S: Final = 5.0
 _STOP_S: Final = 2.0
 
@@ -36,7 +36,7 @@ class Server:
         self._stopping = threading.Event()
         self._listener: socket.socket | None = None
         self._thread: threading.Thread | None = None
-        self._places = threading.BoundedSemaphore(CONNECTIONS_MAX)
+        self._places = Places()
 
     def start(self, options: Metrics, pages: Pages) -> None:
         """Listen, or go on trying to."""
@@ -91,26 +91,35 @@ class Server:
                 # Ended by `stop`; else there are no descriptors, which passes.
                 stopping.wait(0.1)
                 continue
-            if not self._places.acquire(blocking=False):
+            if self._places.take(connection):
+                self._begin(connection, pages, token)
+            else:
                 connection.close()
-                continue
-            threading.Thread(
-                target=self._answer,
-                args=(connection, pages, token),
-                name="http client",
-                daemon=True,
-            ).start()
+
+    def _begin(self, connection: socket.socket, pages: Pages, token: str) -> None:
+        arguments = (connection, pages, token)
+        client = threading.Thread(
+            target=self._answer, args=arguments, name="http client", daemon=True
+        )
+        try:
+            client.start()
+        except RuntimeError as error:
+            # At the limit of tasks, which passes.
+            _log.warning("%s: a client is turned away: %s", threading.current_thread().name, error)
+            self._places.leave(connection)
+            connection.close()
 
     def _answer(self, connection: socket.socket, pages: Pages, token: str) -> None:
         try:
             with connection:
-                Request(connection, pages, token)
+                try:
+                    Request(connection, pages, token, self._places.has_asked)
+                finally:
+                    self._places.leave(connection)
         except OSError as error:
             _log.debug("a client went away: %s", error)
         except Exception:  # noqa: BLE001 - A request must not end the daemon.
             _log.exception("a request failed")
-        finally:
-            self._places.release()
 
 
 @contextlib.contextmanager
