@@ -6,7 +6,6 @@ call into the SDK from a callback panics, and because callbacks may still fire a
 """
 
 import os
-import re
 import threading
 import time
 from collections import deque
@@ -19,6 +18,7 @@ from typing import Final
 # The SDK logs to stdout, coloured, at INFO, unless told otherwise before it is imported.
 os.environ.setdefault("RUST_LOG", "off")
 
+from collector import sdk_words
 from collector.config import Zerobus
 from collector.supported import importing_sdk
 
@@ -206,11 +206,13 @@ class Connections:
                 )
             except NonRetriableException as error:
                 self._leave(connection)
-                raise StreamError(End.HELD, _said(error), _hint(str(error), table)) from error
+                raise StreamError(
+                    End.HELD, sdk_words.reason(str(error)), sdk_words.hint(str(error), table)
+                ) from error
             except ZerobusException as error:
                 self._leave(connection)
                 self._learn_limit(connection, began, str(error))
-                raise StreamError(End.KEPT, _said(error)) from error
+                raise StreamError(End.KEPT, sdk_words.reason(str(error))) from error
             with self._lock:
                 connection.opening -= 1
                 connection.callbacks.append(callback)
@@ -280,30 +282,3 @@ def _ended(reason: str) -> StreamError:
     """Classify the end of a stream by the SDK's own prefix; the server's words are not read."""
     end = End.REFUSED if reason.startswith(_REFUSED_PREFIXES) else End.KEPT
     return StreamError(end, reason)
-
-
-def _said(error: ZerobusException) -> str:
-    r"""Return what the SDK says, without the Rust structures around the innermost cause.
-
-    >>> _said(ZerobusException('no: "tcp", source: transport::Error(Os { message: "refused" })'))
-    'no: "tcp": refused'
-    """
-    text, source, rest = str(error).partition(", source: ")
-    causes = re.findall(r'"([^"]+)"', rest)
-    return f"{text}: {causes[-1]}" if source and causes else str(error)
-
-
-def _hint(reason: str, table: str) -> str:
-    """Say what an operator can do about a refused open; the text is a guess, the hold is not."""
-    words = reason.lower()
-    cases: list[tuple[tuple[str, ...], str]] = [
-        (("token", "credentials", "unauthenticated", "oauth", "401"),
-         "check zerobus.client_id, zerobus.client_secret and zerobus.workspace_url"),
-        (("permission", "denied", "403", "4024"),
-         f"grant USE CATALOG, USE SCHEMA, and SELECT and MODIFY on {table} itself"),
-        (("not found", "notfound", "does not exist", "404"),
-         f"create the table (SQL: `collector tables ddl {table}`), or correct stations.yaml"),
-        (("invalid argument", "schema", "descriptor", "column"),
-         f"compare tables/*/schema.proto with the table {table}"),
-    ]  # fmt: skip
-    return next((hint for marks, hint in cases if any(m in words for m in marks)), "")

@@ -1,6 +1,9 @@
-"""A client as the configuration wants it: transport, TLS, login, session."""
+"""A client as the configuration wants it: transport, TLS, login, session; and its last bytes."""
 
+import contextlib
+import socket
 import ssl
+import time
 from typing import Any, Final, Literal
 
 from paho.mqtt.client import Client
@@ -14,6 +17,7 @@ from collector.subscriber.bulk import BulkClient
 
 # Of the start: the private CA of the Zerobus SDK goes into the environment later.
 _SYSTEM_CA: Final = ssl.get_default_verify_paths()
+_DROP_BYTES: Final = 65_536
 TAKEN_OVER: Final = 0x8E
 _HINTS: Final = {
     TAKEN_OVER: "another client connected with the same mqtt.client_id: give each its own",
@@ -79,3 +83,13 @@ def hint(reason: ReasonCode) -> str:
     """Return what an operator can do about a reason of the broker, in brackets, or nothing."""
     found = _HINTS.get(reason.value)
     return f" ({found})" if found else ""
+
+
+def read_to_the_end(sock: socket.socket, deadline: float) -> None:
+    """Drop what the broker had on its way, until it closes the connection."""
+    with contextlib.suppress(OSError):
+        sock.shutdown(socket.SHUT_WR)
+        while (remaining := deadline - time.monotonic()) > 0:
+            sock.settimeout(remaining)
+            if not sock.recv(_DROP_BYTES):
+                return

@@ -4,7 +4,6 @@ Used by one thread, which calls `receive` for ever. Every connect subscribes to 
 because a session that the broker kept does not prove that its filters are there (decision 7).
 """
 
-import contextlib
 import logging
 import os
 import select
@@ -22,7 +21,7 @@ from collector.config import Mqtt
 from collector.model import Message
 from collector.subscriber.announcing import Announcing
 from collector.subscriber.bulk import BulkClient
-from collector.subscriber.connecting import TAKEN_OVER, hint, make_client, make_tls
+from collector.subscriber.connecting import TAKEN_OVER, hint, make_client, make_tls, read_to_the_end
 from collector.subscriber.subscriptions import Subscriptions
 
 _log = logging.getLogger(__name__)
@@ -30,7 +29,6 @@ _log = logging.getLogger(__name__)
 _STABLE_S: Final = 60.0
 _CONNACK_S: Final = 15.0
 _GOODBYE_S: Final = 2.0
-_DROP_BYTES: Final = 65_536
 _PROTOCOL_UNKNOWN: Final = 0x84
 _NAMES: Final = {MQTTProtocolVersion.MQTTv5: "5", MQTTProtocolVersion.MQTTv311: "3.1.1"}
 
@@ -141,7 +139,7 @@ class Subscriber:
                 while client.want_write() and client.socket() and time.monotonic() < deadline:
                     self._wait(client, 0.1)
                     client.loop_write()
-                _read_to_the_end(ours, deadline)
+                read_to_the_end(ours, deadline)
         if reason:
             self.state.last_error = reason
             if sock is not None:
@@ -300,13 +298,3 @@ class Subscriber:
                     client.loop_write()
                 readable = bool(events & ~select.POLLOUT)
         return readable
-
-
-def _read_to_the_end(sock: socket.socket, deadline: float) -> None:
-    """Drop what the broker had on its way, until it closes the connection."""
-    with contextlib.suppress(OSError):
-        sock.shutdown(socket.SHUT_WR)
-        while (remaining := deadline - time.monotonic()) > 0:
-            sock.settimeout(remaining)
-            if not sock.recv(_DROP_BYTES):
-                return
