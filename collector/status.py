@@ -42,7 +42,8 @@ class StatusFile:
         fresh = self._path.with_suffix(".new")
         descriptor = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
         with os.fdopen(descriptor, "w") as file:
-            json.dump(snapshot, file)
+            # Several times faster than `dump`, which does without the encoder in C.
+            file.write(json.dumps(snapshot))
         fresh.replace(self._path)
 
     def remove(self) -> None:

@@ -79,6 +79,10 @@ def test_the_dashboard_has_its_rows_and_only_panels_that_ask_something():
         for target in one.get("targets", ()):
             assert target["datasource"]["uid"] == "${datasource}"
             assert "$instance" in target["expr"]
+            # Several gateways can be chosen: each line says whose it is.
+            assert "{{instance}}" in target["legendFormat"]
+            for labels in re.findall(r"by \(([^)]+)\)", target["expr"]):
+                assert "instance" in labels.split(", ")
     assert max(taken.values()) == 1
 
 

@@ -81,10 +81,13 @@ def test_ten_times_the_usual_gap_is_an_alarm(box):
     assert box.said()["usual_gap_s"] == pytest.approx(2 * MINUTE_S)
     box.passes(20 * MINUTE_S)
     assert not box.said()["is_silent"]
+    assert box.silence.silent == []
     box.passes(1)
     assert box.said()["is_silent"]
+    assert box.silence.silent == ["station_one"]
     box.sends(1)
     assert not box.said()["is_silent"]
+    assert box.silence.silent == []
     assert box.said()["last_message_us"] > 0
 
 

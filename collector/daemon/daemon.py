@@ -138,7 +138,7 @@ class _Daemon:
         self._ticks += 1
         # One that fails must not keep the others from their turn: least of all the report of it.
         spool = self._line.spool
-        for step in (self._state.ticked, spool.tick, self._look_after, self._report, self._beat):
+        for step in (spool.tick, self._state.ticked, self._look_after, self._report, self._beat):
             try:
                 step()
             except SpoolDamagedError as failed:

@@ -8,6 +8,7 @@ What was learned is kept in the spool, so that a restart neither forgets an alar
 
 import json
 import logging
+import math
 import time
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field, fields
@@ -128,10 +129,14 @@ class Gaps:
 
 
 class Silence:
-    """Watches the stations; used by the main thread, read by others."""
+    """Watches the stations; used by the main thread, read by others.
+
+    `silent` are those over their limit at the last look.
+    """
 
     def __init__(self, spool: Spool, counters: Counters, now: float) -> None:
         self._spool = spool
+        self.silent: list[str] = []
         self._gaps = {name: Gaps.read(kept) for name, kept in spool.reader.memories(_OWNER).items()}
         self._counted = _messages(counters)
         self._looked_at = now
@@ -149,7 +154,8 @@ class Silence:
         """
         elapsed, self._looked_at = now - self._looked_at, now
         counted = _messages(counters)
-        for station in filter(_is_watched, stations):
+        watched = [station for station in stations if _is_watched(station)]
+        for station in watched:
             gaps = self._gaps.setdefault(station.name, Gaps())
             gaps.silence_s += elapsed if is_listening else 0.0
             count = counted.get(station.name, 0)
@@ -157,6 +163,9 @@ class Silence:
                 self._counted[station.name] = count
                 gaps.came(time.time_ns() // 1000)
                 self._changed.add(station.name)
+        self.silent = [
+            one.name for one in watched if self._limit_s(one) < self._gaps[one.name].silence_s
+        ]
         if now >= self._keep_at + (0.0 if self._changed else _KEEP_QUIET_S - _KEEP_S):
             self.keep(now)
 
@@ -172,14 +181,22 @@ class Silence:
         if not _is_watched(station):
             return dict.fromkeys(_FIGURES)
         gaps = self._gaps.get(station.name) or Gaps()
-        limit_s = gaps.limit_s if station.silent_after is None else station.silent_after or None
+        limit_s = self._limit_s(station)
         return {
             "last_message_us": gaps.last_us or None,
             "silence_s": round(gaps.silence_s, 1),
             "usual_gap_s": gaps.usual_s,
-            "silent_after_s": limit_s,
-            "is_silent": limit_s is not None and gaps.silence_s > limit_s,
+            "silent_after_s": limit_s if limit_s < math.inf else None,
+            "is_silent": gaps.silence_s > limit_s,
         }
+
+    def _limit_s(self, station: Station) -> float:
+        """Return the limit; infinity when it is not known, or off."""
+        if station.silent_after is not None:
+            return station.silent_after or math.inf
+        gaps = self._gaps.get(station.name)
+        limit_s = gaps.limit_s if gaps else None
+        return math.inf if limit_s is None else limit_s
 
 
 def _is_watched(station: Station) -> bool:

@@ -7,6 +7,7 @@ from collector.daemon.growth import Growth
 from collector.daemon.silence import Counters
 from collector.daemon.state import LineState
 from collector.spool.database import WAL_MAX_BYTES
+from collector.status import SHORT_PART
 
 
 class Snapshots:
@@ -18,11 +19,16 @@ class Snapshots:
         self._growth = Growth()
 
     def changes(self) -> object:
-        """Return a value that differs when a snapshot would: commits, states of the parts."""
+        """Return a value that differs when a snapshot would: commits, and all that health tells."""
         line = self._state.line
-        broker = line.subscriber.state
+        broker, subscriptions = line.subscriber.state, line.subscriber.subscriptions
         return (
-            line.spool.commits,
+            self._state.counted_commits,
+            self._state.silent(),
+            self._state.is_clock_ok(),
+            line.spool.reader.page_bytes()[0] >= SHORT_PART * line.spool.limits.max_bytes,
+            len(line.spool.damaged),
+            list(subscriptions.refused | subscriptions.limited),
             self._state.configuration(),
             self._state.metrics(),
             self._state.paused(),
@@ -33,7 +39,7 @@ class Snapshots:
 
     def take(self) -> dict[str, Any]:
         """Return the state of every part, with rates, as JSON can say it."""
-        now, counters = time.monotonic(), self._state.counters()
+        now, counters = time.monotonic(), self._state.counted
         elapsed = max(now - self._before[0], 1e-3)
         before, self._before = self._before[1], (now, counters)
 

@@ -10,6 +10,7 @@ import os
 import shutil
 import threading
 import time
+from collections.abc import Mapping
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Final
@@ -27,19 +28,26 @@ from collector.spool.database import WAL_MAX_BYTES
 
 _log = logging.getLogger(__name__)
 
+Scopes = dict[str, dict[str, int]]
+
 TICK: Final = "tick"
 """The loop of the main thread, by its name among the others."""
 
 
 class LineState:
-    """Looks at a line; usable from every thread, but for `ticked`."""
+    """Looks at a line; usable from every thread, but for `ticked`.
+
+    `counted` are the counters of the spool at the last tick, those after `counted_commits`.
+    """
 
     def __init__(self, line: Line, reloads: Reloads, server: Server) -> None:
         self.line = line
         self._reloads = reloads
         self._server = server
         self._started_us = time.time_ns() // 1000
-        self._at_start = self._counters = line.spool.reader.counters()
+        self.counted: Counters = line.spool.reader.counters()
+        self._at_start = self._counters = self.counted
+        self.counted_commits = line.spool.commits
         self._silence = Silence(line.spool, self._counters, time.monotonic())
         self._clock = Clock()
         self._lock = threading.Lock()
@@ -48,12 +56,15 @@ class LineState:
     # -- the main thread -----------------------------------------------------------------------
 
     def ticked(self) -> None:
-        """Note a second of the main thread, and who was silent in it."""
+        """Note a second of the main thread, what was counted, and who was silent in it."""
         self._ticked_at = time.monotonic()
         line = self.line
+        # Asked before: a commit that comes between is seen as news at the next tick.
+        self.counted_commits = line.spool.commits
+        self.counted = self.counters()
         self._silence.look(
             line.config.stations,
-            self.counters(),
+            self.counted,
             self._ticked_at,
             is_listening=line.subscriber.state.connected and not line.intake.paused,
         )
@@ -107,7 +118,7 @@ class LineState:
             SpoolError: the spool can't be read.
         """
         line = self.line
-        counters = self.counters() if counters is None else counters
+        scopes = _by_scope(self.counters() if counters is None else counters)
         return {
             "pid": os.getpid(),
             "version": version("zerobus-collector"),
@@ -118,15 +129,16 @@ class LineState:
             "metrics": self.metrics(),
             "paused": self.paused(),
             "standing_still": self.standing_still(),
-            "clock_ok": self._is_clock_ok(),
+            "clock_ok": self.is_clock_ok(),
             "broker": self._broker(),
-            "messages": _scope(counters, ""),
-            "stations": {one.name: self._station(one, counters) for one in line.config.stations},
-            "tables": self._tables(counters),
+            "messages": scopes.get("", {}),
+            "stations": {one.name: self._station(one, scopes) for one in line.config.stations},
+            "tables": self._tables(scopes),
             "spool": self._spool(),
         }
 
-    def _is_clock_ok(self) -> bool:
+    def is_clock_ok(self) -> bool:
+        """Whether something keeps this box's clock in step."""
         with self._lock:
             return self._clock.is_synchronised()
 
@@ -145,19 +157,23 @@ class LineState:
         """Return where figures and health can be asked for, and why not, if so."""
         return {"listen": self.line.config.metrics.listen, "problem": self._server.problem}
 
-    def _station(self, station: Station, counters: Counters) -> dict[str, Any]:
+    def silent(self) -> list[str]:
+        """Return the stations that were silent for too long at the last tick."""
+        return self._silence.silent
+
+    def _station(self, station: Station, scopes: Scopes) -> dict[str, Any]:
         scope = f"station:{station.name}"
+        counts = scopes.get(scope, {})
         return {
             "table": station.table,
             "max_age_s": station.max_age,
-            "internal_since_start": self._since_start(counters, scope, "dead:internal"),
+            "internal_since_start": self._since_start(counts, scope, "dead:internal"),
             **self._silence.of(station),
-            **_scope(counters, scope),
+            **counts,
         }
 
-    def _since_start(self, counters: Counters, scope: str, name: str) -> int:
-        key = (scope, name)
-        return counters.get(key, 0) - self._at_start.get(key, 0)
+    def _since_start(self, counts: Mapping[str, int], scope: str, name: str) -> int:
+        return counts.get(name, 0) - self._at_start.get((scope, name), 0)
 
     def _broker(self) -> dict[str, Any]:
         state = self.line.subscriber.state
@@ -175,21 +191,22 @@ class LineState:
             "refused_filters": subscriptions.refused | subscriptions.limited,
         }
 
-    def _tables(self, counters: Counters) -> dict[str, Any]:
+    def _tables(self, scopes: Scopes) -> dict[str, Any]:
         states = self.line.drains.states()
-        known = {scope[6:] for scope, _ in counters if scope.startswith("table:")}
+        known = {scope[6:] for scope in scopes if scope.startswith("table:")}
         known |= set(states) | set(self.line.plan.schemas)
-        return {table: self._table(table, counters, states.get(table)) for table in known}
+        return {table: self._table(table, scopes, states.get(table)) for table in known}
 
-    def _table(self, table: str, counters: Counters, state: DrainState | None) -> dict[str, Any]:
+    def _table(self, table: str, scopes: Scopes, state: DrainState | None) -> dict[str, Any]:
         scope = f"table:{table}"
+        counts = scopes.get(scope, {})
         described: dict[str, Any] = {
-            **_scope(counters, scope),
+            **counts,
             "oldest_us": None,
-            "made_since_start": self._since_start(counters, scope, "made"),
-            "delivered_since_start": self._since_start(counters, scope, "delivered"),
+            "made_since_start": self._since_start(counts, scope, "made"),
+            "delivered_since_start": self._since_start(counts, scope, "delivered"),
         }
-        if counters.get((scope, "spooled"), 0):
+        if counts.get("spooled", 0):
             described["oldest_us"] = self.line.spool.reader.oldest_us(table)
         return described | (_drain(state) if state is not None else {})
 
@@ -228,8 +245,12 @@ def _drain(state: DrainState) -> dict[str, Any]:
     }
 
 
-def _scope(counters: Counters, wanted: str) -> dict[str, int]:
-    return {name: value for (scope, name), value in counters.items() if scope == wanted}
+def _by_scope(counters: Counters) -> Scopes:
+    """Sort the counters once: with a thousand stations it is no use to look for each."""
+    scopes: Scopes = {}
+    for (scope, name), value in counters.items():
+        scopes.setdefault(scope, {})[name] = value
+    return scopes
 
 
 def _disk_free_bytes(folder: Path) -> int | None:
