@@ -15,7 +15,22 @@ from support.waiting import wait_for
 from test_docs import blocks
 
 PAGE = (ROOT / "docs" / "install.md").read_text()
+OPERATIONS = (ROOT / "docs" / "operations.md").read_text()
 STATIONS = "/etc/collector/stations.yaml"
+OPERATED = (
+    "spool stats",
+    "spool list",
+    "spool list --since 2h -n 1 --json",
+    "dead list --by kind --by station",
+    "dead show 1",
+    "dead export -o letters.ndjson",
+    "dead purge --all --dry-run",
+    "spool compact",
+    "spool backup copy.db",
+    "spool verify",
+    "spool repair --dry-run copy.db",
+    "tables ddl greenhouse",
+)
 
 
 def section(title):
@@ -69,9 +84,10 @@ def test_the_page_leads_from_a_bare_debian_to_a_row_and_away_again(
             install_and_start(machine, zerobus)
             wait_for(lambda: zerobus.rows() == [{"site": "north", "level": 1.5}], "the row")
             print(f"from the first command to the first row: {time.monotonic() - began:.1f} s")
+            operate(machine, zerobus)
             upgrade(machine, newer)
             machine.run("""mosquitto_pub -q 1 -t greenhouse/south/level -m '{"level": 2.5}'""")
-            wait_for(lambda: len(zerobus.rows()) == 2, "a row after the upgrade")
+            wait_for(lambda: len(zerobus.rows()) == 3, "a row after the upgrade")
             wait_for(lambda: "· 0 spooled" in status(machine), "the spool to be empty")
             remove(machine)
         finally:
@@ -89,6 +105,34 @@ def install_and_start(machine, zerobus):
             write(machine, STATIONS, stations)
             write(machine, "/etc/collector/tables/greenhouse/schema.proto", schema)
         follow(machine, line, typed="a-secret\n")
+
+
+def operate(machine, zerobus):
+    """What docs/operations.md has an operator do on an installed box, as whom it says."""
+    secrets = blocks(OPERATIONS.partition("### Secrets")[2], "sh")[0]
+    for line in re.findall(r"^sudo .*", secrets, re.MULTILINE):
+        if "mqtt.username" not in line:  # The broker of the page wants no login.
+            machine.run(line, typed="a-secret\n")
+    machine.run("""mosquitto_pub -q 1 -t greenhouse/north/level -m '{"level": "high"}'""")
+    by_hand = "sudo -u collector collector"
+    wait_for(lambda: "bad_value" in machine.run(f"{by_hand} dead list -c {STATIONS}").stdout, "it")
+    # A clock that nobody keeps in step is a warning.
+    assert machine.run(f"sudo collector doctor -c {STATIONS}", expected=None).returncode in (0, 1)
+    for words in OPERATED:
+        machine.run(f"cd /tmp && {by_hand} {words} -c {STATIONS}")
+    # It would fail again: that is 1.
+    machine.run(f"{by_hand} dead replay --all --dry-run -c {STATIONS}", expected=1)
+    machine.run(f"{by_hand} dead purge --all --yes -c {STATIONS}")
+    machine.run("""mosquitto_pub -q 1 -t greenhouse/east/level -m '{"level": 3.5}'""")
+    machine.run("systemctl reload collector")
+    shown = "journalctl -u collector"
+    wait_for(lambda: "reloaded: 1 stations" in machine.run(shown).stdout, "the reload")
+    assert "bad_value" not in machine.run(f"{shown} -p warning", expected=None).stdout
+    machine.run("systemctl stop collector")
+    # As root: what it leaves beside the spool, the daemon must be able to use.
+    machine.run(f"sudo collector drain -c {STATIONS} && sudo collector spool repair -c {STATIONS}")
+    machine.run("systemctl start collector && systemctl is-active collector")
+    wait_for(lambda: len(zerobus.rows()) == 2, "the row of before the reload")
 
 
 def status(machine):
