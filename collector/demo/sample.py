@@ -27,7 +27,7 @@ spool:
   min_free_bytes: 0
 # The usual port may belong to a collector that runs on this box.
 metrics:
-  listen: unix:metrics.sock
+  listen: "off"
 stations:
 """
 
