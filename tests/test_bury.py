@@ -8,8 +8,7 @@ spool and drains, with a service that is a small fake.
 import threading
 
 import pytest
-from support.parts import make_plan, open_spool
-from support.service import TABLE, Service, count, drains_on, schema, store
+from support.service import TABLE, Service, count, drains_on, schema, spool_to_drain, store
 from support.waiting import wait_for
 
 from collector.errors import CollectorError, SpoolError
@@ -19,9 +18,7 @@ from collector.stream import End, StreamError
 
 @pytest.fixture
 def spool(tmp_path):
-    plan = make_plan(tmp_path, zerobus={"idle_after": "200ms"})
-    with open_spool(plan) as one:
-        one.options = plan.config.zerobus
+    with spool_to_drain(tmp_path) as one:
         yield one
 
 

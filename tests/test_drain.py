@@ -8,8 +8,7 @@ business of `test_stream.py` and of the end-to-end tests.
 import time
 
 import pytest
-from support.parts import make_plan, open_spool
-from support.service import TABLE, Service, Stream, count, draining, schema, store
+from support.service import TABLE, Service, Stream, count, draining, schema, spool_to_drain, store
 from support.waiting import wait_for
 
 from collector.drain import Drains
@@ -22,9 +21,7 @@ from collector.stream import End, StreamError
 
 @pytest.fixture
 def spool(tmp_path):
-    plan = make_plan(tmp_path, zerobus={"idle_after": "200ms"})
-    with open_spool(plan) as one:
-        one.options = plan.config.zerobus
+    with spool_to_drain(tmp_path) as one:
         yield one
 
 

@@ -7,8 +7,7 @@ the schema that its table has. The same with the real service is in `test_altere
 import threading
 
 import pytest
-from support.parts import make_plan, open_spool
-from support.service import TABLE, Service, count, drains_on, schema, store
+from support.service import TABLE, Service, count, drains_on, schema, spool_to_drain, store
 from support.waiting import wait_for
 
 from collector.operations.bury import bury
@@ -17,9 +16,7 @@ from collector.stream import End, StreamError
 
 @pytest.fixture
 def spool(tmp_path):
-    plan = make_plan(tmp_path, zerobus={"idle_after": "200ms"})
-    with open_spool(plan) as one:
-        one.options = plan.config.zerobus
+    with spool_to_drain(tmp_path) as one:
         yield one
 
 

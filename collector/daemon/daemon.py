@@ -87,7 +87,7 @@ class _Daemon:
         self._snapshots = Snapshots(self._state)
         self._announcement = Announcement()
         self._heartbeats = Heartbeats(self._line)
-        self._fed_at = 0.0
+        self._feed_every_s, self._fed_at = watchdog_interval_s(), 0.0
         self._standing: list[str] = []
         self._tick_error = ""
         self._ticks = 0
@@ -186,7 +186,7 @@ class _Daemon:
         if standing and standing != self._standing:
             _log.critical("%s: standing still", ", ".join(standing))
         self._standing = standing
-        now, every_s = time.monotonic(), watchdog_interval_s()
+        now, every_s = time.monotonic(), self._feed_every_s
         if every_s and now - self._fed_at >= every_s and not standing:
             notify("WATCHDOG=1")
             self._fed_at = now

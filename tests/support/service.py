@@ -9,9 +9,19 @@ from collector.model import NewBatch
 from collector.spool import Group
 from collector.stream import Ack, End, StreamError
 from collector.tables import load_schema
+from support.parts import make_plan, open_spool
 
 TABLE = "main.iot.station_one"
 REFUSED = StreamError(End.REFUSED, "Invalid argument: Record rejected.")
+
+
+@contextmanager
+def spool_to_drain(folder):
+    """Open a spool whose idle streams end soon; `options` are those of its drains."""
+    plan = make_plan(folder, zerobus={"idle_after": "200ms"})
+    with open_spool(plan) as one:
+        one.options = plan.config.zerobus
+        yield one
 
 
 def schema(folder, *fields):
