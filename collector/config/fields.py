@@ -174,6 +174,14 @@ def _listen(value: str, info: ValidationInfo) -> str:
     return value
 
 
+def _address(value: str) -> str:
+    try:
+        split_listen(value)
+    except ValueError:
+        raise ValueError("must be HOST:PORT") from None
+    return value
+
+
 def _bearer(value: SecretStr) -> SecretStr:
     """Refuse what could not stand in a header of HTTP as it is."""
     if not re.fullmatch(r"[!-~]+", value.get_secret_value()):
@@ -224,6 +232,7 @@ FilePath = Annotated[Path, BeforeValidator(text), AfterValidator(_path)]
 ExistingFile = Annotated[Path, BeforeValidator(text), AfterValidator(_existing)]
 SchemaFolder = Annotated[Path, BeforeValidator(_schema_folder)]
 Origin = Annotated[Text, AfterValidator(_origin)]
+Address = Annotated[str, BeforeValidator(text), AfterValidator(_address)]
 Listen = Annotated[str, BeforeValidator(text), AfterValidator(_listen)]
 StatusTopic = Annotated[str, BeforeValidator(text), AfterValidator(_status_topic)]
 TableName = Annotated[Text, AfterValidator(_table)]

@@ -7,6 +7,7 @@ from collector.config.models import (
     Box,
     DeadLetters,
     Heartbeat,
+    Http,
     Metrics,
     Mqtt,
     SpoolLimits,
@@ -22,6 +23,7 @@ SECTIONS: Final[dict[str, type[Section]]] = {
     "dead_letters": DeadLetters,
     "heartbeat": Heartbeat,
     "metrics": Metrics,
+    "http": Http,
 }
 TOP: Final = (*Box.keys(), *SECTIONS, "stations")
 

@@ -33,6 +33,7 @@ from collector.config.models import (
     Config,
     DeadLetters,
     Heartbeat,
+    Http,
     Metrics,
     Mqtt,
     SpoolLimits,
@@ -54,6 +55,7 @@ SECRETS: Final = (
     ("mqtt", "password", "mqtt_password"),
     ("zerobus", "client_secret", "client_secret"),
     ("metrics", "token", "metrics_token"),
+    ("http", "token", "http_token"),
 )
 _Any = TypeVar("_Any", bound=BaseModel)
 _Section = TypeVar("_Section", bound=Section)
@@ -95,6 +97,7 @@ class _Loading:
             raise ConfigError(self._document.problems)
         top = self._mapping(self._document.values, ())
         self._refuse_unknown(top, (), TOP)
+        has_http = "http" in top
         sections = {name: self._mapping(top.pop(name, None), (name,)) for name in SECTIONS}
         entries = self._mapping(top.pop("stations", None), ("stations",))
         for section, key, credential in SECRETS:
@@ -106,9 +109,10 @@ class _Loading:
         spool = self._validate(SpoolLimits, sections["spool"], ("spool",))
         dead_letters = self._validate(DeadLetters, sections["dead_letters"], ("dead_letters",))
         metrics = self._validate(Metrics, sections["metrics"], ("metrics",))
+        http = self._validate(Http, sections["http"], ("http",)) if has_http else None
         top.setdefault("runtime_dir", self._runtime_dir(spool))
         box = self._validate(Box, top, ())
-        stations = self._stations(entries)
+        stations = self._stations(entries, may_lack_topics=http is not None)
         heartbeat = self._heartbeat(sections["heartbeat"])
         if heartbeat:
             stations += self._heartbeat_station(heartbeat, entries)
@@ -135,6 +139,7 @@ class _Loading:
             metrics=metrics,
             stations=tuple(stations),
             heartbeat=heartbeat,
+            http=http,
             warnings=tuple(self._warnings),
         )
 
@@ -220,16 +225,14 @@ class _Loading:
         if any(place[: len(inner)] == inner for inner in self._document.unexpanded):
             return
         hint = ""
-        if fault["type"] == "missing" and place[-1:] == ("topic",):
-            hint = "a filter that starts with # must be quoted"
-        elif fault["type"] == "extra_forbidden":
+        if fault["type"] == "extra_forbidden":
             model = (
                 Condition if "when" in place else TimeWindow if "time_window" in place else Words
             )
             hint = nearest(str(place[-1]), known or model.keys())
         self._document.report(place, said_of(fault), hint)
 
-    def _stations(self, entries: dict[str, Any]) -> list[Station]:
+    def _stations(self, entries: dict[str, Any], *, may_lack_topics: bool) -> list[Station]:
         if not entries:
             self._document.report(("stations",), "names no station: nothing would be collected")
         stations = []
@@ -239,6 +242,9 @@ class _Loading:
             values = self._mapping(value, place)
             self._refuse_unknown(values, place, (*Station.keys(), *formats.names()))
             values.setdefault("schema", name)
+            if "topic" not in values and not may_lack_topics:
+                hint = "a filter that starts with # must be quoted"
+                self._document.report((*place, "topic"), "is missing", hint)
             inferred = {
                 "name": name,
                 "line": self._document.line(place),

@@ -20,6 +20,7 @@ from pydantic import (
 
 from collector.config import fields
 from collector.config.fields import (
+    Address,
     Bearer,
     ExistingFile,
     FilePath,
@@ -199,6 +200,44 @@ class Metrics(Section):
         return not fields.is_loopback(self.address[0])
 
 
+class Http(Section):
+    """Where records can be sent over HTTP, and where the page is."""
+
+    listen: Address = "127.0.0.1:8000"
+    token: Bearer | None = None
+    token_file: FilePath | None = None
+    cert_file: ExistingFile | None = None
+    key_file: ExistingFile | None = None
+    client_ca_file: ExistingFile | None = None
+    body_max_bytes: Annotated[int, fields.size("1KiB", "64MiB")] = 4 * _MIB
+    inbox_max_bytes: Annotated[int, fields.size("64KiB", "1GiB")] = Field(
+        default=16 * _MIB, validate_default=True
+    )
+    body_timeout: Annotated[float, fields.duration("1s", "10min")] = 30.0
+    connections_max: Annotated[Whole, Field(ge=1, le=10_000)] = 256
+    commit_interval: Annotated[float, fields.duration("1ms", "10s")] = 0.01
+    timeout: Annotated[float, fields.duration("100ms", "10min")] = 30.0
+    idempotency_window: Annotated[float, fields.duration("1s", "30d")] = 86_400.0
+
+    @property
+    def address(self) -> tuple[str, int]:
+        """Host and port."""
+        return fields.split_listen(self.listen)
+
+    @property
+    def is_open(self) -> bool:
+        """Whether others than this box can ask there."""
+        return not fields.is_loopback(self.address[0])
+
+    @field_validator("inbox_max_bytes")
+    @classmethod
+    def _check_room_for_a_body(cls, value: int, info: ValidationInfo) -> int:
+        largest = info.data.get("body_max_bytes", 0)
+        if value < largest:
+            raise ValueError(f"must not be less than body_max_bytes ({format_size(largest)})")
+        return value
+
+
 class Station(Section):
     """From which topics a table is fed, and how.
 
@@ -210,7 +249,7 @@ class Station(Section):
     inferred = frozenset({"name", "line", "lines", "options"})
 
     name: str
-    topics: Topics = Field(alias="topic")
+    topics: Topics = Field(default=(), alias="topic")
     table: TableName
     schema_dir: SchemaFolder = Field(alias="schema")
     excepts: Topics = Field(default=(), alias="except")
@@ -260,4 +299,5 @@ class Config(Box):
     metrics: Metrics
     stations: tuple[Station, ...]
     heartbeat: Heartbeat | None = None
+    http: Http | None = None
     warnings: tuple[str, ...] = ()
