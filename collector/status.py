@@ -101,7 +101,8 @@ def health(snapshot: dict[str, Any]) -> tuple[str, list[str]]:
     """
     failing = failures(snapshot, ready=True)
     broker = snapshot["broker"]
-    offline = [] if broker["connected"] else [f"broker: {broker['last_error'] or 'connecting'}"]
+    is_away = broker["connected"] is False  # Without a broker it is None.
+    offline = [f"broker: {broker['last_error'] or 'connecting'}"] if is_away else []
     degraded = _configuration(snapshot.get("configuration", {}))
     problems = snapshot.get("metrics", {}).get("problem"), broker.get("status_topic_problem")
     degraded += filter(None, problems)
@@ -121,7 +122,7 @@ def health(snapshot: dict[str, Any]) -> tuple[str, list[str]]:
     for station, counts in snapshot["stations"].items():
         if count := counts["internal_since_start"]:
             degraded.append(f"{station}: {count} dead letters of kind internal since the start")
-        if counts.get("is_silent") and not offline:
+        if counts.get("is_silent") and not (offline and counts.get("has_topics", True)):
             degraded.append(_silence(station, counts))
     reasons = failing + offline + degraded
     if not snapshot.get("clock_ok", True):

@@ -3,6 +3,7 @@
 import doctest
 import re
 import socket
+import sys
 import time
 from pathlib import Path
 
@@ -18,6 +19,7 @@ from collector.config import (
     SpoolLimits,
     Station,
     Zerobus,
+    across,
     format_duration,
     format_size,
     load,
@@ -25,8 +27,10 @@ from collector.config import (
     parse_size,
     quantities,
 )
+from collector.config.document import Document
 from collector.config.environment import instance_of, runtime_folder, spool_file
-from collector.config.models import Box, DeadLetters, Heartbeat, Metrics
+from collector.config.listening import Http, Metrics
+from collector.config.models import Box, DeadLetters, Heartbeat
 from collector.errors import ConfigError
 
 REPO = Path(__file__).resolve().parent.parent
@@ -141,6 +145,7 @@ def test_the_minimal_file_takes_every_default(read, tmp_path):
         "max_records_per_second": None,
         "max_bytes_per_second": None,
     }
+    assert config.http is None
     assert config.dead_letters.model_dump() == {"max_bytes": 64 * 2**20, "max_count": 100_000}
     assert config.spool.model_dump() == {
         "path": tmp_path / "state" / "spool.db",
@@ -173,6 +178,7 @@ def test_the_minimal_file_takes_every_default(read, tmp_path):
             "max_age": None,
             "expired": "bury",
             "silent_after": None,
+            "is_heartbeat": False,
             "line": 9,
             "lines": {"topic": 10, "table": 11},
         }
@@ -205,6 +211,15 @@ SETTINGS = [
     ("metrics", "listen: '[::1]:1'", "address", ("::1", 1)),
     ("metrics", "listen: localhost:1", "address", ("localhost", 1)),
     ("metrics", "listen: unix:/run/x/m.sock", "socket", Path("/run/x/m.sock")),
+    ("http", "listen: '[::1]:1'", "address", ("::1", 1)),
+    ("http", "token: abc", "token", SecretStr("abc")),
+    ("http", "body_max_bytes: 16MiB", "body_max_bytes", 2**24),
+    ("http", "inbox_max_bytes: 4MiB", "inbox_max_bytes", 2**22),
+    ("http", "body_timeout: 1s", "body_timeout", 1.0),
+    ("http", "connections_max: 10000", "connections_max", 10_000),
+    ("http", "commit_interval: 1ms", "commit_interval", 0.001),
+    ("http", "timeout: 100ms", "timeout", 0.1),
+    ("http", "idempotency_window: 30d", "idempotency_window", 30 * 86400.0),
     ("zerobus", "endpoint: http://127.0.0.1:50051/", "endpoint", "http://127.0.0.1:50051"),
     ("zerobus", "endpoint: http://[::1]:1", "endpoint", "http://[::1]:1"),
     ("zerobus", "endpoint: https://x.example:8443", "endpoint", "https://x.example:8443"),
@@ -627,6 +642,9 @@ LEAKS = [
     changed("mqtt", f"url: mqtt://broker:{CANARY}"),
     changed("zerobus", f"endpoint: https://me:{CANARY}@host"),
     changed("zerobus", f"workspace_url: http://me:{CANARY}@[host"),
+    changed("http", f"token: ü{CANARY}"),
+    changed("http", f"token: [{CANARY}]"),
+    changed("http", f"listen: me:{CANARY}@localhost:1"),
     MINIMAL.replace("client_secret: hush", f"client_secret: {CANARY}\n  client_secret: {CANARY}"),
 ]
 
@@ -648,7 +666,9 @@ def test_a_secret_must_be_text(problems, value):
 
 def test_a_config_prints_without_its_secrets(read):
     text = changed("mqtt", "username: u").replace("mqtt:\n", f"mqtt:\n  password: {CANARY}\n")
-    config = read(text.replace("hush", CANARY))
+    text = text.replace("hush", CANARY) + f"http:\n  token: {CANARY}\n"
+    config = read(text)
+    assert config.http.token.get_secret_value() == CANARY
     assert CANARY not in f"{config!r} {config} {config.model_dump()} {config.model_dump_json()}"
 
 
@@ -720,6 +740,24 @@ BAD = [
     ("metrics", "token: hüsch", "metrics.token", "must be ASCII without spaces"),
     ("metrics", "token: a b", "metrics.token", "must be ASCII without spaces"),
     ("mqtt", f"status_topic: {'ü' * 32_768}", "mqtt.status_topic", "at most 65,535 bytes"),
+    ("http", "listen: 0.0.0.0:8000", "http.listen", "needs a token or a client_ca_file"),
+    ("http", "listen: unix:/x", "http.listen", "must be HOST:PORT"),
+    ("http", "listen: off", "http.listen", "must be HOST:PORT"),
+    ("http", "listen: 8000", "http.listen", "must be text: put it in quotes"),
+    ("http", "listen: localhost:9464", "http.listen", "is that of metrics already|choose another"),
+    ("http", "token: a b", "http.token", "must be ASCII without spaces"),
+    ("http", "token_file: nowhere", "http.token_file", "can't be read"),
+    ("http", "cert_file: stations.yaml", "http.cert_file", "needs key_file as well"),
+    ("http", "key_file: stations.yaml", "http.key_file", "needs cert_file as well"),
+    ("http", "client_ca_file: stations.yaml", "http.client_ca_file", "needs cert_file as well"),
+    ("http", "body_max_bytes: 65MiB", "http.body_max_bytes", "between 1KiB and 64MiB"),
+    ("http", "inbox_max_bytes: 1MiB", "http.inbox_max_bytes", "less than body_max_bytes (4MiB)"),
+    ("http", "body_timeout: 10", "http.body_timeout", "10 has no unit"),
+    ("http", "connections_max: 0", "http.connections_max", "greater than or equal to 1"),
+    ("http", "commit_interval: 11s", "http.commit_interval", "between 1ms and 10s"),
+    ("http", "timeout: 0", "http.timeout", "between 100ms and 10min"),
+    ("http", "idempotency_window: 31d", "http.idempotency_window", "between 1s and 30d"),
+    ("http", "url: x", "http.url", "unknown key|it is a key of mqtt"),
     ("metrics", "token_file: nowhere", "metrics.token_file", "can't be read"),
     ("zerobus", "endpoint: http://host", "zerobus.endpoint", "must be https"),
     ("zerobus", "endpoint: ftp://host", "zerobus.endpoint", "must start with https://, http://"),
@@ -978,6 +1016,145 @@ def test_no_text_gives_anything_but_a_config_or_its_problems(tmp_path_factory, t
         load(file, {})
 
 
+# --- The station over HTTP
+
+
+HTTP_ONLY = (
+    MINIMAL.replace("    topic: sensors/+\n", "").replace("  url: mqtt://localhost\n", "")
+    + "http:\n"
+)
+
+
+def test_an_empty_section_turns_http_on_with_its_defaults(read):
+    http = read(MINIMAL + "http:\n").http
+    assert http.model_dump() == {
+        "listen": "127.0.0.1:8000",
+        "token": None,
+        "token_file": None,
+        "cert_file": None,
+        "key_file": None,
+        "client_ca_file": None,
+        "body_max_bytes": 4 * 2**20,
+        "inbox_max_bytes": 16 * 2**20,
+        "body_timeout": 30.0,
+        "connections_max": 256,
+        "commit_interval": 0.01,
+        "timeout": 30.0,
+        "idempotency_window": 86_400.0,
+    }
+
+
+def test_with_http_a_station_needs_no_topic_and_without_topics_no_broker_is_needed(read):
+    config = read(HTTP_ONLY)
+    assert [(one.name, one.topics) for one in config.stations] == [("one", ())]
+    assert (config.mqtt.url, config.mqtt.encrypted, config.mqtt.message_max_bytes) == (
+        "", False, 2**20
+    )  # fmt: skip
+    limit = HTTP_ONLY.replace("mqtt:\n", "mqtt:\n  message_max_bytes: 1KiB\n")
+    assert read(limit).mqtt.message_max_bytes == 1024
+    assert read(HTTP_ONLY.replace("mqtt:\n", "")).mqtt.url == ""
+    certificate = HTTP_ONLY.replace("mqtt:\n", "mqtt:\n  username: u\n  password: p\n")
+    assert read(certificate).warnings == ()
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        HTTP_ONLY.replace("    table:", "    topic: a\n    table:"),
+        MINIMAL.replace("  url: mqtt://localhost\n", ""),
+    ],
+)
+def test_a_station_with_a_topic_needs_a_broker(problems, text):
+    assert problems(text) == [(1, "mqtt.url", "is missing", "")]
+
+
+def test_a_mistake_in_http_does_not_make_topics_missing(problems):
+    [(_, key, _, _)] = problems(HTTP_ONLY.replace("http:\n", "http:\n  timeout: 1\n"))
+    assert key == "http.timeout"
+
+
+def test_an_instance_must_choose_its_port(tmp_path):
+    document = Document(tmp_path / "stations.yaml")
+    across.check_port(document, {"listen": "127.0.0.1:8001"})
+    assert document.problems == []
+    across.check_port(document, {"token": "a"})
+    [problem] = document.problems
+    assert (problem.key, problem.hint) == ("http.listen", "choose a port, such as 127.0.0.1:8001")
+
+
+@pytest.mark.parametrize(
+    ("metrics", "http", "is_taken"),
+    [
+        ("127.0.0.1:8000", "127.0.0.1:8000", True),
+        ("127.0.0.1:8000", "localhost:8000", True),
+        ("127.0.0.1:8001", "127.0.0.1:8000", False),
+        ("off", "127.0.0.1:8000", False),
+        ("unix:/run/m.sock", "127.0.0.1:8000", False),
+        ("0.0.0.0:8000", "0.0.0.0:8000", True),
+        ("127.0.0.1:8000", "0.0.0.0:8000", True),
+        ("192.0.2.1:8000", "192.0.2.2:8000", False),
+        ("192.0.2.1:8000", "127.0.0.1:8000", False),
+        ("'[::]:8000'", "127.0.0.1:8000", True),
+    ],
+)
+def test_figures_and_records_have_a_port_each(read, metrics, http, is_taken):
+    sections = f"metrics:\n  listen: {metrics}\n  token: a\nhttp:\n  listen: {http}\n  token: a\n"
+    if is_taken:
+        with pytest.raises(ConfigError, match="is that of metrics already"):
+            read(MINIMAL + sections)
+    else:
+        assert read(MINIMAL + sections).http.listen == http
+
+
+def test_the_token_comes_from_the_credential_then_the_file_then_the_value(
+    read, tmp_path, credentials
+):
+    text = MINIMAL + "http:\n  token: of-file\n  token_file: t\n"
+    (tmp_path / "t").write_text("of-its-own\n")
+    assert read(text).http.token.get_secret_value() == "of-its-own"
+    (credentials / "http_token").write_text("of-systemd")
+    given = read(MINIMAL + "http:\n", CREDENTIALS_DIRECTORY=str(credentials)).http.token
+    assert given.get_secret_value() == "of-systemd"
+    # A credential alone does not switch it on.
+    assert read(MINIMAL, CREDENTIALS_DIRECTORY=str(credentials)).http is None
+
+
+def test_clients_with_certificates_need_no_token_and_encrypted_tokens_no_warning(
+    read, certificates
+):
+    listen = "http:\n  listen: 0.0.0.0:8000\n"
+    [warning] = read(f"{MINIMAL}{listen}  token: a\n").warnings
+    assert warning.startswith("http.listen: what is sent to 0.0.0.0:8000, and the token, go there")
+    pair = f"  cert_file: {certificates['cert']}\n  key_file: {certificates['key']}\n"
+    assert read(f"{MINIMAL}{listen}  token: a\n{pair}").warnings == ()
+    mutual = f"{MINIMAL}{listen}{pair}  client_ca_file: {certificates['ca']}\n"
+    assert read(mutual).http.token is None
+    assert read(mutual).warnings == ()
+
+
+@pytest.mark.parametrize("key", ["cert_file", "client_ca_file"])
+def test_a_certificate_that_tls_cannot_use_is_named(problems, tmp_path, certificates, key):
+    (tmp_path / "wrong.pem").write_text("nothing")
+    files = {"cert_file": certificates["cert"], "key_file": certificates["key"], key: "wrong.pem"}
+    section = "".join(f"  {name}: {file}\n" for name, file in files.items())
+    [(_, found, text, _)] = problems(f"{MINIMAL}http:\n{section}")
+    assert found == f"http.{key}"
+    assert f"{tmp_path / 'wrong.pem'} can't be used: " in text
+
+
+def test_without_the_extra_the_section_says_what_to_install(problems, monkeypatch):
+    # What Python itself takes for a module that can't be imported.
+    monkeypatch.setitem(sys.modules, "uvicorn", None)
+    [(line, key, text, hint)] = problems(MINIMAL + "http:\n")
+    assert (line, key, text) == (12, "http", "needs what is not installed: uvicorn")
+    assert hint == "install zerobus-collector[http], or take the section out"
+
+
+def test_the_sample_can_be_switched_to_http(tmp_path):
+    (tmp_path / "stations.yaml").write_text(sample_with_http())
+    assert load(tmp_path / "stations.yaml", {}).http == Http()
+
+
 # --- Warnings
 
 
@@ -1019,6 +1196,7 @@ MODELS = {
     "dead_letters": DeadLetters,
     "heartbeat": Heartbeat,
     "metrics": Metrics,
+    "http": Http,
     "stations": Station,
 }
 
@@ -1035,18 +1213,26 @@ def test_the_sample_runs_as_it_is():
     assert all((one.schema_dir / "schema.proto").is_file() for one in config.stations)
 
 
+def sample_with_http():
+    """The sample, whose section for HTTP is there to be switched on."""
+    off = (REPO / "stations.yaml").read_text()
+    on = off.replace("\n# http:\n", "\nhttp:\n")
+    assert on != off
+    return on
+
+
 @pytest.mark.parametrize("section", MODELS)
 def test_the_sample_shows_every_key(section):
-    text = (REPO / "stations.yaml").read_text()
+    text = sample_with_http()
     part = text if not section else text.partition(f"\n{section}:\n")[2]
     part = re.split(r"(?m)^\w", part)[0] if section else part
     shown = set(re.findall(r"(?m)^\s*(?:# )?([a-z_]+):", part))
     assert set(MODELS[section].keys()) <= shown
 
 
-@pytest.mark.parametrize("section", ["mqtt", "zerobus", "spool", "dead_letters"])
+@pytest.mark.parametrize("section", ["mqtt", "zerobus", "spool", "dead_letters", "http"])
 def test_the_defaults_that_the_sample_shows_are_the_defaults(section):
-    text = (REPO / "stations.yaml").read_text().partition(f"\n{section}:\n")[2]
+    text = sample_with_http().partition(f"\n{section}:\n")[2]
     part = re.split(r"(?m)^\w", text)[0]
     fields = MODELS[section].model_fields
     compared = 0
@@ -1083,7 +1269,7 @@ def test_every_key_is_explained_in_the_documents(section):
     assert set(MODELS[section].keys()) <= rows
 
 
-@pytest.mark.parametrize("section", ["mqtt", "zerobus", "spool", "dead_letters"])
+@pytest.mark.parametrize("section", ["mqtt", "zerobus", "spool", "dead_letters", "http"])
 def test_the_defaults_in_the_documents_are_the_defaults(section):
     text = (REPO / "docs" / "configuration.md").read_text().partition(f"\n## {section}\n")[2]
     rows = dict(re.findall(r"(?m)^\| `([a-z_]+)` \| ([^|]+) \|", text.partition("\n## ")[0]))
@@ -1095,5 +1281,5 @@ def test_the_defaults_in_the_documents_are_the_defaults(section):
             assert parse_duration(rows[name]) == default
         elif isinstance(default, int) and default >= 2**10 * 2**10:
             assert parse_size(rows[name]) == default
-        elif isinstance(default, int | str) and not field.is_required():
+        elif isinstance(default, int | str) and not rows[name].startswith("required"):
             assert rows[name].replace(",", "") == str(default)

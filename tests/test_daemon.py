@@ -257,6 +257,13 @@ LOSS = {
     "reason": "its checksum",
 }
 AWAY = {"connected": False, "last_error": "refused", "refused_filters": {}}
+SILENT = {
+    "internal_since_start": 0,
+    "is_silent": True,
+    "silence_s": 7_200.0,
+    "silent_after_s": 3_600.0,
+    "usual_gap_s": None,
+}
 HELD = {ONE: {"state": "held", "reason": "no table", "hint": "create it", "oldest_us": None}}
 NO_FILTER = {"connected": True, "last_error": "", "refused_filters": {"a/#": "Not authorized"}}
 
@@ -285,6 +292,8 @@ NO_FILTER = {"connected": True, "last_error": "", "refused_filters": {"a/#": "No
         ({"updated_us": 0}, "failing", "has not reported"),
         ({"broker": AWAY, "tables": HELD}, "offline", "create it"),
         ({"paused": "full", "broker": AWAY}, "failing", "refused"),
+        ({"broker": AWAY | {"connected": None}}, "ok", ""),
+        ({"broker": AWAY, "stations": {"s": SILENT | {"has_topics": False}}}, "offline", "s: no "),
     ],
 )
 def test_health_is_the_worst_of_what_is_wrong_and_says_all_of_it(changes, name, word):

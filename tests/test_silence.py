@@ -32,7 +32,7 @@ class Box:
         self.now += seconds
         self.messages += int(sends)
         counters = {("station:station_one", "messages"): self.messages}
-        self.silence.look(self.stations, counters, self.now, is_listening=listening)
+        self.silence.look(self.stations, counters, self.now, listens=lambda _: listening)
 
     def sends(self, *gaps):
         for gap in gaps:
@@ -248,8 +248,8 @@ def test_a_message_without_rows_ends_a_silence_and_the_heartbeat_has_none(tmp_pa
         counters = spool.reader.counters()
         assert counters["", "ignored:no_rows"] == 1
         assert counters["station:station_one", "without_rows"] == 1
-        heartbeat = box.stations[0].model_copy(update={"name": "heartbeat", "topics": ()})
-        box.silence.look([*box.stations, heartbeat], counters, 50.0, is_listening=True)
+        heartbeat = box.stations[0].model_copy(update={"name": "heartbeat", "is_heartbeat": True})
+        box.silence.look([*box.stations, heartbeat], counters, 50.0, listens=lambda _: True)
         assert box.said()["last_message_us"]
         assert set(box.silence.of(heartbeat).values()) == {None}
         box.silence.keep(50.0)

@@ -15,13 +15,15 @@ def broker_of(config: "Config | None", url: str | None) -> "Mqtt":
     """The `mqtt` section that is used: that of the file, with the given address if there is one.
 
     Raises:
-        click.UsageError: the address is none.
+        click.UsageError: the address is none, or there is none at all.
     """
     from pydantic import ValidationError
 
     from collector.config import Mqtt
 
     if config is not None and url is None:
+        if not config.mqtt.url:
+            raise click.UsageError(f"{config.path} names no broker: give one with --url.")
         return config.mqtt
     try:
         fresh = Mqtt.model_validate({"url": url or DEFAULT_URL, "client_id": "unused"})

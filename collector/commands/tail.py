@@ -12,6 +12,7 @@ from collector.commands._memories import remember
 from collector.commands._names import complete_station
 from collector.commands._options import Duration, config_option
 from collector.commands._output import as_json_text, lines_option, printable
+from collector.errors import CollectorError
 
 if TYPE_CHECKING:
     from collector.config import Station
@@ -25,8 +26,8 @@ _LOOK_S = 0.5
 
 @click.command(
     short_help="Show the rows that messages become, as they come.",
-    epilog="Exit codes: 0 ended by --count, --for or Ctrl-C, 1 the broker is away, 2 usage,"
-    " 78 configuration.",
+    epilog="Exit codes: 0 ended by --count, --for or Ctrl-C, 1 the broker is away or"
+    " feeds no station, 2 usage, 78 configuration.",
 )
 @click.argument("stations", nargs=-1, metavar="[STATION]...", shell_complete=complete_station)
 @click.option("-n", "--count", type=click.IntRange(min=1), help="End after so many rows.")
@@ -52,7 +53,7 @@ def command(
     compiled = plan(load(config))
     remember(compiled)
     mqtt = compiled.config.mqtt
-    tail = _Tail(_wanted(compiled, stations), mqtt.message_max_bytes, count, as_json=as_json)
+    tail = _Tail(_heard(compiled, stations), mqtt.message_max_bytes, count, as_json=as_json)
     until = None if for_s is None else time.monotonic() + for_s
     try:
         with Listener(mqtt, tail.subscriptions) as listener:
@@ -76,6 +77,24 @@ def _wanted(plan: "Plan", names: tuple[str, ...]) -> "list[tuple[Station, Mappin
         raise click.UsageError(f"There is no station {unknown[0]}: there are {', '.join(known)}.")
     pairs = zip(plan.config.stations, plan.mappings, strict=True)
     return [(station, mapping) for station, mapping in pairs if station.name in (names or known)]
+
+
+def _heard(plan: "Plan", names: tuple[str, ...]) -> "list[tuple[Station, Mapping]]":
+    """The stations that are shown, of those that the broker feeds.
+
+    Raises:
+        CollectorError: it feeds none of them.
+    """
+    heard = [pair for pair in _wanted(plan, names) if pair[0].topics]
+    if not heard:
+        what = (
+            "none of these stations has a topic" if plan.config.mqtt.url else "there is no broker"
+        )
+        raise CollectorError(
+            f"{what}: what comes over HTTP can't be listened to",
+            "`collector status --watch` counts it, `collector spool list` shows what waits.",
+        )
+    return heard
 
 
 def _router(stations: "list[tuple[Station, Mapping]]") -> "Router":

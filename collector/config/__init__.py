@@ -11,13 +11,13 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from collector.config.listening import Http, Metrics
     from collector.config.loading import load
     from collector.config.models import (
         HEARTBEAT,
         Config,
         DeadLetters,
         Heartbeat,
-        Metrics,
         Mqtt,
         SpoolLimits,
         Station,
@@ -35,6 +35,7 @@ __all__ = [
     "Config",
     "DeadLetters",
     "Heartbeat",
+    "Http",
     "Metrics",
     "Mqtt",
     "SpoolLimits",

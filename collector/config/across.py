@@ -1,21 +1,30 @@
 """What is checked across keys, sections and stations, when each by itself is right."""
 
+import importlib.util
 import ssl
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from collector.config import fields
 from collector.config.document import Document, Place
-from collector.config.models import Metrics, Mqtt, SpoolLimits, Station, Zerobus
+from collector.config.listening import Http, Metrics
+from collector.config.models import Mqtt, SpoolLimits, Station, Zerobus
 from collector.config.quantities import format_size
 
+_PAIRS: Final = (
+    ("cert_file", "key_file"),
+    ("key_file", "cert_file"),
+    ("client_ca_file", "cert_file"),
+)
+_HTTP_MODULES: Final = ("fastapi", "fastapi_offline", "uvicorn")
 
-def check_certificate(document: Document, mqtt: Mapping[str, Any]) -> None:
+
+def check_certificate(document: Document, section: str, values: Mapping[str, Any]) -> None:
     """Report a certificate without its key, or a key without its certificate."""
-    for key, other in (("cert_file", "key_file"), ("key_file", "cert_file")):
-        if key in mqtt and other not in mqtt:
-            document.report(("mqtt", key), f"needs {other} as well")
+    for key, other in _PAIRS:
+        if key in values and other not in values:
+            document.report((section, key), f"needs {other} as well")
 
 
 def check_certificates(document: Document, mqtt: Mqtt | None, zerobus: Zerobus | None) -> None:
@@ -92,7 +101,7 @@ def check_tables(document: Document, stations: list[Station]) -> None:
 
 def plaintext_warnings(mqtt: Mqtt) -> list[str]:
     """Say what a connection without TLS shows to others, and what has no effect on it."""
-    if mqtt.encrypted:
+    if mqtt.encrypted or not mqtt.url:
         return []
     warnings = []
     if mqtt.password and not fields.is_loopback(mqtt.host):
@@ -102,3 +111,76 @@ def plaintext_warnings(mqtt: Mqtt) -> list[str]:
     if mqtt.ca_file or mqtt.cert_file:
         warnings.append(f"mqtt.ca_file and mqtt.cert_file have no effect with {mqtt.scheme}://")
     return warnings
+
+
+def check_broker(
+    document: Document, mqtt: Mapping[str, Any], stations: Mapping[str, Any], *, has_http: bool
+) -> None:
+    """Report that no broker is named: only where all records come over HTTP none is needed."""
+    has_topics = any("topic" in one for one in stations.values() if isinstance(one, dict))
+    if "url" not in mqtt and (has_topics or not has_http):
+        document.report(("mqtt", "url"), "is missing")
+
+
+def check_port(document: Document, http: Mapping[str, Any]) -> None:
+    """Report an instance that leaves its port open: the default is that of the plain unit."""
+    if "listen" not in http:
+        document.report(
+            ("http", "listen"),
+            "is missing: an instance has no default, because the instances of a box would fight"
+            " for it",
+            "choose a port, such as 127.0.0.1:8001",
+        )
+
+
+def check_http(document: Document, http: Http | None, metrics: Metrics | None) -> None:
+    """Report what keeps the station over HTTP from being served, or from being safe."""
+    if http is None:
+        return
+    lacking = [name for name in _HTTP_MODULES if importlib.util.find_spec(name) is None]
+    if lacking:
+        document.report(
+            ("http",),
+            f"needs what is not installed: {', '.join(lacking)}",
+            "install zerobus-collector[http], or take the section out",
+        )
+    if http.is_open and http.token is None and http.client_ca_file is None:
+        document.report(
+            ("http", "listen"),
+            "needs a token or a client_ca_file, because others than this box can send there",
+        )
+    if metrics is not None and _is_taken_by(metrics, http):
+        document.report(("http", "listen"), "is that of metrics already", "choose another port")
+    _check_http_files(document, http)
+
+
+def _is_taken_by(metrics: Metrics, http: Http) -> bool:
+    if metrics.listen == "off" or metrics.socket is not None:
+        return False
+    (host, port), (own, own_port) = metrics.address, http.address
+    is_same = host == own or (fields.is_loopback(host) and fields.is_loopback(own))
+    return port == own_port and (is_same or fields.is_every(host) or fields.is_every(own))
+
+
+def _check_http_files(document: Document, http: Http) -> None:
+    """Report files that TLS can't use."""
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    if http.cert_file is None or http.key_file is None:
+        return
+    try:
+        context.load_cert_chain(http.cert_file, http.key_file, lambda: "")
+    except OSError as error:
+        _report_file(document, ("http", "cert_file"), http.cert_file, error)
+    if http.client_ca_file is not None:
+        try:
+            context.load_verify_locations(http.client_ca_file)
+        except OSError as error:
+            _report_file(document, ("http", "client_ca_file"), http.client_ca_file, error)
+
+
+def http_warnings(http: Http) -> list[str]:
+    """Say what is shown to others without TLS."""
+    if http.cert_file or not http.is_open:
+        return []
+    text = f"http.listen: what is sent to {http.listen}, and the token, go there unencrypted"
+    return [f"{text}; set http.cert_file and http.key_file, or put a proxy with TLS before it"]

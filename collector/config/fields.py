@@ -104,6 +104,14 @@ def is_loopback(host: str) -> bool:
         return host.lower() in {"localhost", "ip6-localhost"}
 
 
+def is_every(host: str) -> bool:
+    """Whether this is no address of its own but stands for all that this box has."""
+    try:
+        return ipaddress.ip_address(host).is_unspecified
+    except ValueError:
+        return False
+
+
 def split_url(url: str, schemes: tuple[str, ...]) -> SplitResult:
     """The parts of an address that names a host; raises ValueError without quoting the address."""
     try:

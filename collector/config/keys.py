@@ -3,12 +3,11 @@
 import difflib
 from typing import Final
 
+from collector.config.listening import Http, Metrics
 from collector.config.models import (
     Box,
     DeadLetters,
     Heartbeat,
-    Http,
-    Metrics,
     Mqtt,
     SpoolLimits,
     Station,

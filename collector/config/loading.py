@@ -26,15 +26,15 @@ from collector.config.environment import (
     runtime_folder,
     spool_file,
 )
+from collector.config.heartbeat import heartbeat_station
 from collector.config.keys import SECTIONS, TOP, nearest
+from collector.config.listening import Http, Metrics
 from collector.config.models import (
     HEARTBEAT,
     Box,
     Config,
     DeadLetters,
     Heartbeat,
-    Http,
-    Metrics,
     Mqtt,
     SpoolLimits,
     Station,
@@ -45,12 +45,6 @@ from collector.config.vocabulary import Condition, TimeWindow, Words
 from collector.errors import ConfigError
 
 MACHINE_ID: Final = Path("/etc/machine-id")
-_HEARTBEAT_COLUMNS: Final = (
-    *(("gateway", "$gateway"), ("seq", "$seq"), ("time", "$received")),
-    *((name, f"/{name}") for name in ("version", "health", "backlog", "oldest_age_s")),
-    *((name, f"/{name}") for name in ("dead_letters", "dropped", "uptime_s")),
-)
-
 SECRETS: Final = (
     ("mqtt", "password", "mqtt_password"),
     ("zerobus", "client_secret", "client_secret"),
@@ -97,13 +91,18 @@ class _Loading:
             raise ConfigError(self._document.problems)
         top = self._mapping(self._document.values, ())
         self._refuse_unknown(top, (), TOP)
-        has_http = "http" in top
+        # The section may be there and empty: then it has its defaults.
+        has_http = ("http",) in self._document.lines
         sections = {name: self._mapping(top.pop(name, None), (name,)) for name in SECTIONS}
         entries = self._mapping(top.pop("stations", None), ("stations",))
         for section, key, credential in SECRETS:
             self._fill_secret(sections[section], (section, key), credential)
         self._fill_names(top, sections)
-        across.check_certificate(self._document, sections["mqtt"])
+        for name in ("mqtt", "http"):
+            across.check_certificate(self._document, name, sections[name])
+        if has_http and instance_of(self._folder):
+            across.check_port(self._document, sections["http"])
+        across.check_broker(self._document, sections["mqtt"], entries, has_http=has_http)
         mqtt = self._validate(Mqtt, sections["mqtt"], ("mqtt",))
         zerobus = self._validate(Zerobus, sections["zerobus"], ("zerobus",))
         spool = self._validate(SpoolLimits, sections["spool"], ("spool",))
@@ -112,19 +111,22 @@ class _Loading:
         http = self._validate(Http, sections["http"], ("http",)) if has_http else None
         top.setdefault("runtime_dir", self._runtime_dir(spool))
         box = self._validate(Box, top, ())
-        stations = self._stations(entries, may_lack_topics=http is not None)
+        stations = self._stations(entries, may_lack_topics=has_http)
         heartbeat = self._heartbeat(sections["heartbeat"])
         if heartbeat:
-            stations += self._heartbeat_station(heartbeat, entries)
+            stations += heartbeat_station(self._document, heartbeat, entries)
         across.check_limits(self._document, mqtt, spool)
         if self._with_secrets:
             across.check_token(self._document, metrics)
             across.check_certificates(self._document, mqtt, zerobus)
+            across.check_http(self._document, http, metrics)
         across.check_tables(self._document, stations)
         for place, text in self._document.unexpanded.items():
             self._document.report(place, text)
         if mqtt:
             self._warnings.extend(across.plaintext_warnings(mqtt))
+        if http:
+            self._warnings.extend(across.http_warnings(http))
         problems = self._document.problems
         if problems or not (mqtt and zerobus and spool and dead_letters and metrics and box):
             raise ConfigError(sorted(problems, key=lambda one: (one.file, one.line)))
@@ -260,23 +262,6 @@ class _Loading:
             return None
         values.setdefault("schema", HEARTBEAT)
         return self._validate(Heartbeat, values, (HEARTBEAT,))
-
-    def _heartbeat_station(self, heartbeat: Heartbeat, entries: dict[str, Any]) -> list[Station]:
-        """Return the station that no topic feeds: its rows are spooled and drained as all are."""
-        if HEARTBEAT in entries:
-            text = "is the name of the station that the heartbeat makes"
-            self._document.report(("stations", HEARTBEAT), text, "give it another name")
-            return []
-        values = {
-            "name": HEARTBEAT,
-            "topic": HEARTBEAT,
-            "table": heartbeat.table,
-            "columns": dict(_HEARTBEAT_COLUMNS),
-            "line": self._document.line((HEARTBEAT,)),
-            "lines": self._document.lines_of_each(()).get(HEARTBEAT, {}),
-        }
-        station = Station.model_validate({**values, "schema": heartbeat.schema_dir})
-        return [station.model_copy(update={"topics": ()})]
 
     def _options(self, values: dict[str, Any], place: Place) -> formats.FormatOptions:
         """Take the options of the station's format out of its keys, where they stand by name."""

@@ -20,11 +20,8 @@ from pydantic import (
 
 from collector.config import fields
 from collector.config.fields import (
-    Address,
-    Bearer,
     ExistingFile,
     FilePath,
-    Listen,
     Origin,
     SchemaFolder,
     Secret,
@@ -34,6 +31,7 @@ from collector.config.fields import (
     Topics,
     Whole,
 )
+from collector.config.listening import Http, Metrics
 from collector.config.quantities import SIZE_UNITS, format_size
 from collector.config.section import Section
 from collector.config.vocabulary import (
@@ -49,14 +47,17 @@ from collector.formats import FormatOptions
 _KIB, _MIB, _GIB = SIZE_UNITS["KiB"], SIZE_UNITS["MiB"], SIZE_UNITS["GiB"]
 WhenFull = Literal["pause", "drop_oldest", "drop_newest"]
 HEARTBEAT: Final = "heartbeat"
-"""The station that has no topic: its rows are about this box."""
+"""The station that nobody sends anything: its rows are about this box."""
 _PORTS = {"mqtt": 1883, "mqtts": 8883, "ws": 80, "wss": 443}
 
 
 class Mqtt(Section):
-    """The broker and how much may be in the air between it and the spool."""
+    """The broker and how much may be in the air between it and the spool.
 
-    url: Text
+    Without a `url` there is no broker: records come over HTTP only.
+    """
+
+    url: Text = ""
     client_id: Text
     username: Text | None = None
     password: Secret | None = None
@@ -80,8 +81,8 @@ class Mqtt(Section):
 
     @property
     def scheme(self) -> str:
-        """`mqtt`, `mqtts`, `ws` or `wss`."""
-        return fields.split_url(self.url, tuple(_PORTS)).scheme
+        """`mqtt`, `mqtts`, `ws` or `wss`; empty without a broker."""
+        return fields.split_url(self.url, tuple(_PORTS)).scheme if self.url else ""
 
     @property
     def host(self) -> str:
@@ -175,69 +176,6 @@ class Heartbeat(Section):
     interval: Annotated[float, fields.duration("1s", "1d")] = 300.0
 
 
-class Metrics(Section):
-    """Where figures and health can be asked for over HTTP."""
-
-    listen: Listen = "127.0.0.1:9464"
-    token: Bearer | None = None
-    token_file: FilePath | None = None
-
-    @property
-    def socket(self) -> Path | None:
-        """The path of a unix socket, or None."""
-        return Path(self.listen[5:]) if self.listen.startswith("unix:") else None
-
-    @property
-    def address(self) -> tuple[str, int]:
-        """Host and port, when it is neither a unix socket nor off."""
-        return fields.split_listen(self.listen)
-
-    @property
-    def is_open(self) -> bool:
-        """Whether others than this box can ask there."""
-        if self.listen == "off" or self.socket is not None:
-            return False
-        return not fields.is_loopback(self.address[0])
-
-
-class Http(Section):
-    """Where records can be sent over HTTP, and where the page is."""
-
-    listen: Address = "127.0.0.1:8000"
-    token: Bearer | None = None
-    token_file: FilePath | None = None
-    cert_file: ExistingFile | None = None
-    key_file: ExistingFile | None = None
-    client_ca_file: ExistingFile | None = None
-    body_max_bytes: Annotated[int, fields.size("1KiB", "64MiB")] = 4 * _MIB
-    inbox_max_bytes: Annotated[int, fields.size("64KiB", "1GiB")] = Field(
-        default=16 * _MIB, validate_default=True
-    )
-    body_timeout: Annotated[float, fields.duration("1s", "10min")] = 30.0
-    connections_max: Annotated[Whole, Field(ge=1, le=10_000)] = 256
-    commit_interval: Annotated[float, fields.duration("1ms", "10s")] = 0.01
-    timeout: Annotated[float, fields.duration("100ms", "10min")] = 30.0
-    idempotency_window: Annotated[float, fields.duration("1s", "30d")] = 86_400.0
-
-    @property
-    def address(self) -> tuple[str, int]:
-        """Host and port."""
-        return fields.split_listen(self.listen)
-
-    @property
-    def is_open(self) -> bool:
-        """Whether others than this box can ask there."""
-        return not fields.is_loopback(self.address[0])
-
-    @field_validator("inbox_max_bytes")
-    @classmethod
-    def _check_room_for_a_body(cls, value: int, info: ValidationInfo) -> int:
-        largest = info.data.get("body_max_bytes", 0)
-        if value < largest:
-            raise ValueError(f"must not be less than body_max_bytes ({format_size(largest)})")
-        return value
-
-
 class Station(Section):
     """From which topics a table is fed, and how.
 
@@ -246,7 +184,7 @@ class Station(Section):
     None when it is learned, and 0 when it is off.
     """
 
-    inferred = frozenset({"name", "line", "lines", "options"})
+    inferred = frozenset({"name", "line", "lines", "options", "is_heartbeat"})
 
     name: str
     topics: Topics = Field(default=(), alias="topic")
@@ -268,6 +206,7 @@ class Station(Section):
     max_age: Annotated[float, fields.duration("1s", "36500d")] | None = None
     expired: Literal["bury", "drop"] = "bury"
     silent_after: Annotated[float, fields.duration_or_off("1s", "36500d")] | None = None
+    is_heartbeat: bool = False
     line: int = 0
     lines: Mapping[str, int] = Field(default_factory=dict, repr=False)
 

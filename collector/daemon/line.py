@@ -81,7 +81,7 @@ class Line:
         """Start draining what is in the spool, and taking messages."""
         self.spool.stored = self.drains.notify
         self.drains.notify(self.spool.reader.tables())
-        self.intake.start()
+        self._start_intake()
         self.salvage.start()
         return self
 
@@ -89,7 +89,8 @@ class Line:
         """End the line in its own order: nothing new, commit, PUBACK, acks, streams, spool."""
         deadline = deadline or time.monotonic() + STOP_S
         self.intake.stop()
-        self.intake.join(min(_INTAKE_STOP_S, max(0.0, deadline - time.monotonic())))
+        if self.intake.is_alive():
+            self.intake.join(min(_INTAKE_STOP_S, max(0.0, deadline - time.monotonic())))
         if not self.intake.is_alive():
             # It has, unless a reload was to give its connection to another.
             self.subscriber.disconnect()
@@ -98,16 +99,23 @@ class Line:
         self.spool.close()
         self._lock.release()
 
+    @property
+    def has_broker(self) -> bool:
+        """Whether there is a broker; without one the intake from it has no thread."""
+        return bool(self.config.mqtt.url)
+
     def standing_still(self) -> list[str]:
         """Return the names of the loops that have not been heard of for too long."""
         tables = self.drains.standing_still(time.monotonic())
-        intake = [] if self.intake.is_beating(self.beat_within_s) else ["intake"]
+        is_well = not self.has_broker or self.intake.is_beating(self.beat_within_s)
+        intake = [] if is_well else ["intake"]
         return intake + [f"drain {table}" for table in tables]
 
     def beat_ages(self, now: float) -> dict[str, float]:
         """Return for how many seconds each loop was not heard of."""
         drains = {f"drain {table}": age_s for table, age_s in self.drains.beat_ages(now).items()}
-        return {"intake": now - self.intake.beat, **drains}
+        intake = {"intake": now - self.intake.beat} if self.has_broker else {}
+        return intake | drains
 
     def change(self, plan_: Plan, meanwhile: Callable[[], None]) -> bool:
         """Go on by another plan: the next message meets it, and nothing of what came is lost.
@@ -140,10 +148,15 @@ class Line:
                 intake.follow(self.intake)
         except SpoolError as error:
             raise RuntimeError("nothing is taken in any more, because the spool fails") from error
-        self.plan, self.config, self._seen = plan_, plan_.config, seen
+        # In this order: who asks meanwhile is never told of an intake that does not beat.
         self.subscriber, self.intake = subscriber, intake
-        intake.start()
+        self.plan, self.config, self._seen = plan_, plan_.config, seen
+        self._start_intake()
         return True
+
+    def _start_intake(self) -> None:
+        if self.has_broker:
+            self.intake.start()
 
     def _end_intake(self, meanwhile: Callable[[], None], *, hand_over: bool) -> bool:
         """Wait for the end of the intake, which may be inside a look-up; False if the line ends."""

@@ -2,7 +2,8 @@
 
 Looks at what the spool has counted, once a second, so that a message costs nothing. What counts as
 a message was offered to the station, also when its rows were all left out. Silence grows only while
-the collector listens: while the broker is away, or nothing can be stored, no station is to blame.
+the collector listens: no station is to blame while nothing can be stored, and none that has topics
+while the broker is away.
 What was learned is kept in the spool, so that a restart neither forgets an alarm nor raises one.
 """
 
@@ -10,7 +11,7 @@ import json
 import logging
 import math
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict, dataclass, field, fields
 from typing import Any, Final, Self
 
@@ -145,19 +146,21 @@ class Silence:
 
     def look(
         self, stations: Iterable[Station], counters: Counters,
-        now: float, *, is_listening: bool,
+        now: float, *, listens: Callable[[Station], bool],
     ) -> None:  # fmt: skip
         """Note who sent something since the last look; `now` is of a clock that nobody sets.
+
+        `listens` says of a station whether what it sends arrives.
 
         Raises:
             SpoolError: what was learned can't be kept; it is tried again at the next look.
         """
         elapsed, self._looked_at = now - self._looked_at, now
         counted = _messages(counters)
-        watched = [station for station in stations if _is_watched(station)]
+        watched = [station for station in stations if not station.is_heartbeat]
         for station in watched:
             gaps = self._gaps.setdefault(station.name, Gaps())
-            gaps.silence_s += elapsed if is_listening else 0.0
+            gaps.silence_s += elapsed if listens(station) else 0.0
             count = counted.get(station.name, 0)
             if count != self._counted.get(station.name, 0):
                 self._counted[station.name] = count
@@ -178,7 +181,7 @@ class Silence:
 
     def of(self, station: Station) -> dict[str, Any]:
         """Return what is known of a station; durations in seconds, None when it is not known."""
-        if not _is_watched(station):
+        if station.is_heartbeat:  # Nobody sends it anything.
             return dict.fromkeys(_FIGURES)
         gaps = self._gaps.get(station.name) or Gaps()
         limit_s = self._limit_s(station)
@@ -197,11 +200,6 @@ class Silence:
         gaps = self._gaps.get(station.name)
         limit_s = gaps.limit_s if gaps else None
         return math.inf if limit_s is None else limit_s
-
-
-def _is_watched(station: Station) -> bool:
-    """The heartbeat's own station has no topics: nobody sends it anything."""
-    return bool(station.topics)
 
 
 def _messages(counters: Counters) -> dict[str, int]:

@@ -66,8 +66,13 @@ class LineState:
             line.config.stations,
             self.counted,
             self._ticked_at,
-            is_listening=line.subscriber.state.connected and not line.intake.paused,
+            listens=self._listens,
         )
+
+    def _listens(self, station: Station) -> bool:
+        """Whether what is sent to a station arrives; over HTTP it needs no broker."""
+        line = self.line
+        return not line.intake.paused and (line.subscriber.state.connected or not station.topics)
 
     def stopping(self) -> None:
         """Keep what is to outlive this run."""
@@ -166,6 +171,7 @@ class LineState:
         counts = scopes.get(scope, {})
         return {
             "table": station.table,
+            "has_topics": bool(station.topics),
             "max_age_s": station.max_age,
             "internal_since_start": self._since_start(counts, scope, "dead:internal"),
             **self._silence.of(station),
@@ -176,11 +182,12 @@ class LineState:
         return counts.get(name, 0) - self._at_start.get((scope, name), 0)
 
     def _broker(self) -> dict[str, Any]:
+        """Return the state of the connection; `url` and `connected` are None without a broker."""
         state = self.line.subscriber.state
         subscriptions = self.line.subscriber.subscriptions
         return {
-            "url": self.line.config.mqtt.url,
-            "connected": state.connected,
+            "url": self.line.config.mqtt.url or None,
+            "connected": state.connected if self.line.has_broker else None,
             "protocol": state.protocol,
             "session_present": state.session_present,
             "connects": state.connects,

@@ -81,6 +81,7 @@ def _secret_files(config: Config) -> Iterator[Path]:
         config.mqtt.key_file,
         config.zerobus.client_secret_file,
         config.metrics.token_file,
+        *((config.http.token_file, config.http.key_file) if config.http else ()),
     )
     yield from (path for path in named if path is not None)
     found = (find_credential(name, os.environ, folder) for _, _, name in SECRETS)
@@ -91,7 +92,8 @@ def _secret_files(config: Config) -> Iterator[Path]:
 
 def _is_written_in(config: Config) -> bool:
     """Whether a secret stands in the configuration itself; the emulator's is none."""
-    secrets = [config.mqtt.password]
+    secrets = [config.mqtt.password, config.metrics.token]
+    secrets += [config.http.token] if config.http else []
     if config.zerobus.workspace_url.startswith("https://"):
         secrets.append(config.zerobus.client_secret)
     text = config.path.read_text(errors="replace")

@@ -46,7 +46,7 @@ class Limits:
     def of(cls, config: "Config") -> Self:
         """Return the limits that a configuration has."""
         spool = config.spool
-        tables = {one.table for one in config.stations if one.topics}
+        tables = {one.table for one in config.stations if not one.is_heartbeat}
         rules = {one.name: one.when_full or spool.when_full for one in config.stations}
         return cls(
             max_bytes=spool.max_bytes,

@@ -41,7 +41,8 @@ def make_client(
     session: dict[str, Any] = {}
     if protocol == MQTTProtocolVersion.MQTTv5:
         session = {"clean_start": False, "properties": _connect_properties(options)}
-    client.connect_async(options.host, options.port, int(options.keepalive), **session)
+    if options.url:
+        client.connect_async(options.host, options.port, int(options.keepalive), **session)
     return client
 
 

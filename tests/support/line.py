@@ -121,12 +121,12 @@ class LocalZerobus(Process):
 
 class Line:
     """Broker, emulator and daemon in one folder. `mqtt`, `zerobus`, `spool`, `metrics` are added
-    to the sections of stations.yaml; `main` is the program that is run as the daemon; `tables` are
-    the texts of schemas, instead of those of the repository."""
+    to the sections of stations.yaml, which has no `http` without it; `main` is the program that is
+    run as the daemon; `tables` are the texts of schemas, instead of those of the repository."""
 
     def __init__(
         self, folder, *, stations=STATIONS, mqtt=None, zerobus=None, spool=None, metrics=None,
-        main=None,
+        http=None, main=None,
         emulator=(), broker=None, environment=None, tables=None,
     ):  # fmt: skip
         self.folder = folder
@@ -146,6 +146,8 @@ class Line:
         }
         # A collector that runs on the same box has the usual port.
         self._sections["metrics"] = {"listen": "off", **(metrics or {})}
+        if http is not None:
+            self._sections["http"] = {"listen": f"127.0.0.1:{free_port()}", **http}
         self.config = folder / "stations.yaml"
         if tables is None:
             (folder / "tables").symlink_to(ROOT / "tables")
@@ -225,8 +227,10 @@ class Line:
     def is_connected(self):
         if self.daemon.process.poll() is not None:
             raise AssertionError(f"the daemon ended:\n{self.daemon.tail()}")
-        return self.status().get("broker", {}).get("connected") and (
-            self.status()["pid"] == self.daemon.process.pid
+        # It says None when its configuration names no broker.
+        status = self.status()
+        return status.get("pid") == self.daemon.process.pid and (
+            status["broker"]["connected"] is not False
         )
 
     def __exit__(self, kind, *_):

@@ -24,6 +24,7 @@ def make_plan(folder, stations=None, **sections):
             **sections.get("zerobus", {}),
         },
         "spool": {"path": "state/spool.db", "min_free_bytes": "0", **sections.get("spool", {})},
+        **{name: sections[name] for name in ("http", "heartbeat") if name in sections},
         "stations": stations or STATIONS,
     }
     if not (folder / "tables").exists():

@@ -110,6 +110,8 @@ def _reading(snapshot: dict[str, Any]) -> Reading:
 
 
 def _broker(broker: dict[str, Any]) -> str:
+    if broker["connected"] is None:
+        return "none: records come over HTTP"
     if broker["connected"]:
         return f"connected to {broker['url']} by MQTT {broker['protocol']}"
     return f"away: {broker['url']}: {broker['last_error'] or 'connecting'}"
