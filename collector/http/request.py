@@ -5,9 +5,7 @@ trickles bytes holds its place for seconds only.
 """
 
 import hmac
-import ipaddress
 import logging
-import re
 import socket
 import time
 from collections.abc import Callable
@@ -16,6 +14,7 @@ from http.server import BaseHTTPRequestHandler
 from io import BytesIO
 from typing import Any, Final
 
+from collector.http.hosts import is_own_name
 from collector.http.pages import Answer, Pages
 
 _log = logging.getLogger(__name__)
@@ -23,7 +22,6 @@ _log = logging.getLogger(__name__)
 HEAD_MAX_BYTES: Final = 16 * 1024
 HEAD_S: Final = 5.0
 ANSWER_S: Final = 10.0
-_HOST: Final = re.compile(r"(?:\[([^\]]+)\]|([^:\[\]]+))(?::[0-9]+)?", re.ASCII)
 
 
 class Request(BaseHTTPRequestHandler):
@@ -101,7 +99,7 @@ class Request(BaseHTTPRequestHandler):
             is_same = hmac.compare_digest(given.strip().encode(), self._token.encode())
             if scheme.lower() != "bearer" or not is_same:
                 return Answer.text(HTTPStatus.UNAUTHORIZED, "needs: Authorization: Bearer TOKEN")
-        elif not _is_own_name(host):
+        elif not is_own_name(host):
             return Answer.text(HTTPStatus.MISDIRECTED_REQUEST, "ask by an address, or localhost")
         return None
 
@@ -134,19 +132,3 @@ def _read_head(connection: socket.socket, deadline: float) -> bytes:
             return b""
         head += chunk
     return head
-
-
-def _is_own_name(host: str) -> bool:
-    """Whether a browser can have this name for us only because it was typed in.
-
-    >>> [_is_own_name(one) for one in ("localhost:9464", "[::1]:9464", "10.0.0.7", "evil.example")]
-    [True, True, True, False]
-    """
-    match = _HOST.fullmatch(host)
-    if match is None:
-        return not host
-    try:
-        ipaddress.ip_address(match[1] or match[2])
-    except ValueError:
-        return host.lower().partition(":")[0] == "localhost"
-    return True
