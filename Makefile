@@ -66,7 +66,7 @@ $(BIN)/pip:
 	$(PYTHON) -m venv .venv
 
 # Tests of the real thing need a real broker, openssl for its certificates, a systemd to boot with the
-# kill by which it reloads, promtool, and strace to see what is started.
+# kill by which it reloads, promtool, strace to see what is started, and a browser for the page.
 .PHONY: mosquitto
 mosquitto:
 	@[ "$$(id -u)" = 0 ] && sudo= || sudo=sudo; \
@@ -79,5 +79,6 @@ mosquitto:
 	command -v promtool >/dev/null || set -- "$$@" prometheus; \
 	[ -x /bin/kill ] || set -- "$$@" procps; \
 	command -v strace >/dev/null || set -- "$$@" strace; \
+	command -v chromium >/dev/null || set -- "$$@" chromium; \
 	[ $$# = 0 ] || { $$sudo apt-get update \
 		&& $$sudo apt-get install --yes --no-install-recommends "$$@"; }

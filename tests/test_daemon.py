@@ -186,7 +186,8 @@ def test_no_secret_and_no_payload_stands_anywhere_outside(line_folder, log):
     main = ["-m", "collector", "run", *log]
     secret = {"client_secret": f"{CANARY}-zerobus"}
     rust = {"RUST_LOG": "debug" if log else "warn"}
-    with Line(line_folder, mqtt=mqtt, zerobus=secret, main=main, environment=rust) as line:
+    sections = {"mqtt": mqtt, "zerobus": secret, "http": {"token": f"{CANARY}-http"}}
+    with Line(line_folder, **sections, main=main, environment=rust) as line:
         line.zerobus.faults({"faults": [{"fault": "token_error", "status": 401}]})
         bad = json.dumps({"device_name": f"{CANARY}-payload", "temp": "x"}).encode()
         line.publisher().publish([reading(1), (2, "sensors/station_one/d1", bad)])
@@ -210,7 +211,7 @@ def test_no_secret_and_no_payload_stands_anywhere_outside(line_folder, log):
         assert not [place for place in places if CANARY.encode() in place]
         spool = b"".join(one.read_bytes() for one in line.spool_path.parent.glob("spool.db*"))
         assert f"{CANARY}-payload".encode() in spool
-        assert not re.search(f"{CANARY}-(mqtt|zerobus)".encode(), spool)
+        assert not re.search(f"{CANARY}-(mqtt|zerobus|http)".encode(), spool)
 
 
 # -- health ----------------------------------------------------------------------------------

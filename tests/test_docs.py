@@ -21,7 +21,8 @@ from support.waiting import answers, free_port, wait_for
 from collector import errors, status
 from collector.cli import collector
 from collector.config import SpoolLimits, Station, load
-from collector.config.models import Box, DeadLetters, Metrics, Mqtt, Zerobus
+from collector.config.listening import Http, Metrics
+from collector.config.models import Box, DeadLetters, Mqtt, Zerobus
 from collector.emulator import Emulator, EmulatorOptions
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -106,7 +107,7 @@ def loosely(text):
 
 
 @pytest.mark.parametrize(
-    "section", [Box, Mqtt, Zerobus, SpoolLimits, DeadLetters, Metrics, Station]
+    "section", [Box, Mqtt, Zerobus, SpoolLimits, DeadLetters, Metrics, Http, Station]
 )
 def test_every_key_of_the_configuration_is_explained(section):
     text = (ROOT / "docs" / "configuration.md").read_text()
@@ -188,7 +189,9 @@ def test_the_lock_holds_each_dependency_with_its_hash_and_names_no_index():
     assert len(pinned) == len(re.findall(r"^[a-z]", lock, re.MULTILINE))
     assert "://" not in lock
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
-    wanted = {re.match(r"[\w-]+", text)[0].lower() for text in project["dependencies"]}
+    # The package and the image can be sent records over HTTP.
+    given = project["dependencies"] + project["optional-dependencies"]["http"]
+    wanted = {re.match(r"[\w-]+", text)[0].lower() for text in given}
     assert wanted <= set(pinned)
 
 
