@@ -16,6 +16,7 @@ class Snapshots:
     def __init__(self, state: LineState) -> None:
         self._state = state
         self._before: tuple[float, Counters] = (time.monotonic(), state.counters())
+        self._taken_commits = -1
         self._growth = Growth()
 
     def changes(self) -> object:
@@ -24,6 +25,8 @@ class Snapshots:
         broker, subscriptions = line.subscriber.state, line.subscriber.subscriptions
         return (
             self._state.counted_commits,
+            # One more after the last commit: by then the rates have come to rest.
+            self._taken_commits == self._state.counted_commits,
             self._state.silent(),
             self._state.is_clock_ok(),
             line.spool.reader.page_bytes()[0] >= SHORT_PART * line.spool.limits.max_bytes,
@@ -42,6 +45,7 @@ class Snapshots:
         now, counters = time.monotonic(), self._state.counted
         elapsed = max(now - self._before[0], 1e-3)
         before, self._before = self._before[1], (now, counters)
+        self._taken_commits = self._state.counted_commits
 
         def rate(scope: str, *names: str) -> float:
             keys = [(scope, name) for name in names]

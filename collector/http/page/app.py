@@ -1,0 +1,152 @@
+"""Serves the page: its files, and what changes as server-sent events.
+
+A viewer is a request for `/ui/events` that does not end. Each compares, a few times a second, what
+there is with what it was sent: nobody waits for a viewer that is slow, and one that takes nothing
+for a while is left.
+"""
+
+import asyncio
+import contextlib
+import time
+from http import HTTPStatus
+from pathlib import Path
+from typing import Final
+
+from collector.http.asgi import Receive, Scope, Send, reply
+from collector.http.page.history import as_json
+from collector.http.page.live import Live, Sections
+from collector.http.refused import RefusedError
+
+VIEWERS_MAX: Final = 8
+BEAT_S: Final = 5.0
+TAKE_S: Final = 10.0
+_LOOK_S: Final = 0.2
+_TYPES: Final = {
+    ".html": "text/html; charset=utf-8",
+    ".css": "text/css; charset=utf-8",
+    ".js": "text/javascript; charset=utf-8",
+    ".svg": "image/svg+xml",
+}
+_HEADERS: Final = {
+    "Content-Security-Policy": (
+        "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self';"
+        " img-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+    ),
+    "X-Content-Type-Options": "nosniff",
+    "Referrer-Policy": "no-referrer",
+    "Cache-Control": "no-cache",
+}
+
+
+class PageApp:
+    """An ASGI application for `/ui` and what is below it."""
+
+    def __init__(self, live: Live) -> None:
+        self._live = live
+        self._files = _files()
+        self._viewers = 0
+        self._is_closing = False
+
+    def close(self) -> None:
+        """Let every viewer go within a moment: a server ends when its requests have ended."""
+        self._is_closing = True
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer a request."""
+        path = scope["path"].removeprefix(scope.get("root_path", "")).removeprefix("/ui")
+        try:
+            if scope["method"] not in ("GET", "HEAD"):
+                allow = {"Allow": "GET, HEAD"}
+                raise RefusedError(
+                    HTTPStatus.METHOD_NOT_ALLOWED, "only GET and HEAD", headers=allow
+                )
+            if path == "/events":
+                await self._admit(scope["method"], receive, send)
+            else:
+                await self._send_file(path.rstrip("/"), send)
+        except RefusedError as refused:
+            await reply(send, refused.status, (_HEADERS | refused.headers).items(), refused.body)
+
+    async def _send_file(self, path: str, send: Send) -> None:
+        if path not in self._files:
+            raise RefusedError(HTTPStatus.NOT_FOUND, "there is no such file of the page", "See /ui")
+        kind, body = self._files[path]
+        await reply(send, HTTPStatus.OK, {**_HEADERS, "Content-Type": kind}.items(), body)
+
+    async def _admit(self, method: str, receive: Receive, send: Send) -> None:
+        if self._viewers >= VIEWERS_MAX:
+            raise RefusedError(
+                HTTPStatus.SERVICE_UNAVAILABLE,
+                f"{VIEWERS_MAX} pages are open already",
+                "Close one of them; this one tries again by itself.",
+                headers={"Retry-After": "10"},
+            )
+        headers = {**_HEADERS, "Content-Type": "text/event-stream"}
+        raw = [(name.lower().encode(), value.encode()) for name, value in headers.items()]
+        await send({"type": "http.response.start", "status": HTTPStatus.OK, "headers": raw})
+        self._viewers += 1
+        try:
+            if method == "GET":
+                await self._serve(receive, send)
+        except TimeoutError:
+            return  # What it does not take can't be ended in order: the server cuts it off.
+        finally:
+            self._viewers -= 1
+        await send({"type": "http.response.body", "body": b"", "more_body": False})
+
+    async def _serve(self, receive: Receive, send: Send) -> None:
+        """Tell one viewer what changes, until it is gone or takes nothing."""
+        gone = asyncio.ensure_future(_gone(receive))
+        viewer = Viewer(self._live)
+        try:
+            while not self._is_closing and not gone.done():
+                if said := await viewer.news():
+                    part = {"type": "http.response.body", "body": said, "more_body": True}
+                    await asyncio.wait_for(send(part), TAKE_S)
+                await asyncio.wait([gone], timeout=_LOOK_S)
+        finally:
+            gone.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await gone
+
+
+class Viewer:
+    """What one viewer was sent; a section that is the same is not sent again."""
+
+    def __init__(self, live: Live) -> None:
+        self._live = live
+        self._sent: Sections = {}
+        self._step = 0
+        self._sent_at = time.monotonic()
+        # A browser that loses us comes again after so many milliseconds.
+        self._begin = "retry: 2000\n\n"
+
+    async def news(self) -> bytes:
+        """Return the events that are due: the history, sections, or a sign of life."""
+        sections, points = await self._live.sections(), self._live.history.since(self._step)
+        changed = {name: one for name, one in sections.items() if self._sent.get(name) != one}
+        if points or self._begin:
+            name = "history" if self._begin else "steps"
+            changed = {name: as_json(points), **changed}
+        if not changed and time.monotonic() - self._sent_at >= BEAT_S:
+            changed["beat"] = "0"
+        if not changed:
+            return b""
+        said = "".join(f"event: {name}\ndata: {one}\n\n" for name, one in changed.items())
+        begin, self._begin = self._begin, ""
+        self._step = points[-1][0] if points else self._step
+        self._sent, self._sent_at = sections, time.monotonic()
+        return (begin + said).encode()
+
+
+def _files() -> dict[str, tuple[str, bytes]]:
+    """Return type and content of each file of the page, by its path behind `/ui`."""
+    folder = Path(__file__).parent / "static"
+    found = [path for path in folder.iterdir() if path.suffix in _TYPES]
+    files = {f"/{path.name}": (_TYPES[path.suffix], path.read_bytes()) for path in found}
+    return {"": files.pop("/index.html"), **files}
+
+
+async def _gone(receive: Receive) -> None:
+    while (await receive())["type"] != "http.disconnect":
+        pass
