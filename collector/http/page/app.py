@@ -55,11 +55,7 @@ class PageApp:
         """Answer a request."""
         path = scope["path"].removeprefix(scope.get("root_path", "")).removeprefix("/ui")
         try:
-            if scope["method"] not in ("GET", "HEAD"):
-                allow = {"Allow": "GET, HEAD"}
-                raise RefusedError(
-                    HTTPStatus.METHOD_NOT_ALLOWED, "only GET and HEAD", headers=allow
-                )
+            _check(scope["method"])
             if path == "/events":
                 await self._admit(scope["method"], receive, send)
             else:
@@ -81,17 +77,20 @@ class PageApp:
                 "Close one of them; this one tries again by itself.",
                 headers={"Retry-After": "10"},
             )
+        self._viewers += 1
+        try:
+            await self._stream(method, receive, send)
+        except TimeoutError:
+            pass  # What it does not take can't be ended in order: the server cuts it off.
+        finally:
+            self._viewers -= 1
+
+    async def _stream(self, method: str, receive: Receive, send: Send) -> None:
         headers = {**_HEADERS, "Content-Type": "text/event-stream"}
         raw = [(name.lower().encode(), value.encode()) for name, value in headers.items()]
         await send({"type": "http.response.start", "status": HTTPStatus.OK, "headers": raw})
-        self._viewers += 1
-        try:
-            if method == "GET":
-                await self._serve(receive, send)
-        except TimeoutError:
-            return  # What it does not take can't be ended in order: the server cuts it off.
-        finally:
-            self._viewers -= 1
+        if method == "GET":
+            await self._serve(receive, send)
         await send({"type": "http.response.body", "body": b"", "more_body": False})
 
     async def _serve(self, receive: Receive, send: Send) -> None:
@@ -137,6 +136,12 @@ class Viewer:
         self._step = points[-1][0] if points else self._step
         self._sent, self._sent_at = sections, time.monotonic()
         return (begin + said).encode()
+
+
+def _check(method: str) -> None:
+    if method not in ("GET", "HEAD"):
+        headers = {"Allow": "GET, HEAD"}
+        raise RefusedError(HTTPStatus.METHOD_NOT_ALLOWED, "only GET and HEAD", headers=headers)
 
 
 def _files() -> dict[str, tuple[str, bytes]]:

@@ -17,7 +17,7 @@ from collector.rows import Rows
 from collector.spool.reader import SpoolReader
 
 SAMPLE_BYTES: Final = 1024
-_HEX_BYTES: Final = 256
+_HEX_BYTES: Final = 128
 _REASON_CHARS: Final = 500
 _REST_TIMES: Final = 20.0
 _KINDS: Final = """
@@ -72,32 +72,39 @@ def _kinds(reader: SpoolReader) -> list[dict[str, Any]]:
             letter = dict(zip(_NAMES, row, strict=True))
             body, fingerprint = letter.pop("body"), letter.pop("fingerprint")
             if letter.pop("seq") is None:
-                way, text = _shown(body, letter["size"])
+                sample = _shown(body, letter["size"])
             else:
-                way, text = _record(reader, fingerprint, body)
+                sample = _record(reader, fingerprint, body)
             # Of a traceback the last line says what it was.
             letter["reason"] = letter["reason"].rstrip().split("\n")[-1][:_REASON_CHARS]
-            found.append({**letter, "kind": kind, "count": count, "way": way, "text": text})
+            found.append({**letter, **sample, "kind": kind, "count": count})
     return found
 
 
-def _shown(begin: bytes, size: int) -> tuple[str, str]:
-    """Return the begin of a payload as text if it is UTF-8, which the cut may have split; or hex.
+def _shown(begin: bytes, size: int) -> dict[str, Any]:
+    r"""Return the begin of a payload: as text if it is UTF-8, which the cut may split; or as hex.
 
-    >>> _shown(b"21.5 \xc2", 7), _shown(b"\xff\x00", 2)
-    (('text', '21.5 '), ('hex', 'ff 00'))
+    >>> _shown(b"21.5 \xc2", 7)
+    {'way': 'text', 'text': '21.5 …', 'is_cut': True}
+    >>> _shown(b"\xff\x00", 2)
+    {'way': 'hex', 'text': 'ff 00', 'is_cut': False}
     """
     decoder = codecs.getincrementaldecoder("utf-8")()
     try:
-        return "text", decoder.decode(begin, final=size <= len(begin))
+        return _sample("text", decoder.decode(begin, final=size <= len(begin)), size > len(begin))
     except UnicodeDecodeError:
-        return "hex", begin[:_HEX_BYTES].hex(" ")
+        return _sample("hex", begin[:_HEX_BYTES].hex(" "), size > _HEX_BYTES)
 
 
-def _record(reader: SpoolReader, fingerprint: bytes, record: bytes) -> tuple[str, str]:
+def _record(reader: SpoolReader, fingerprint: bytes, record: bytes) -> dict[str, Any]:
     """Return a record by the columns of its table, or as hex where they are not known."""
     try:
         row = Rows(reader.schema).row(fingerprint, record)
     except (ValueError, SpoolError):
-        return "hex", record[:_HEX_BYTES].hex(" ")
-    return "columns", json.dumps(row, ensure_ascii=False)[:SAMPLE_BYTES]
+        return _sample("hex", record[:_HEX_BYTES].hex(" "), len(record) > _HEX_BYTES)
+    text = json.dumps(row, ensure_ascii=False)
+    return _sample("columns", text[:SAMPLE_BYTES], len(text) > SAMPLE_BYTES)
+
+
+def _sample(way: str, text: str, is_cut: bool) -> dict[str, Any]:
+    return {"way": way, "text": text + "…" * is_cut, "is_cut": is_cut}

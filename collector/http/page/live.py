@@ -21,8 +21,9 @@ Sections = dict[str, str]
 class Live:
     """The line as it is now, for the viewers of one server; `spool` is the path of the spool.
 
-    `events` is a handler for the logger `collector`, `history` the last hour. `tick` and `show` belong to the main thread,
-    the rest to the loop of the server. While nobody looks, only notes are taken.
+    `events` is a handler for the logger `collector`, `history` the last hour. `tick` and `show`
+    belong to the main thread, the rest to the loop of the server. While nobody looks, only notes
+    are taken.
     """
 
     def __init__(self, spool: Path) -> None:

@@ -23,7 +23,8 @@ Values = Mapping[str, Any]
 
 def line(snapshot: Values) -> dict[str, Any]:
     """Return the line as a whole: health, and a figure or two of each part."""
-    health, reasons = status.health(dict(snapshot))
+    health, found = status.health(dict(snapshot))
+    reasons = _folded(found, snapshot["tables"])
     return {
         "gateway": snapshot["gateway"],
         "version": snapshot["version"],
@@ -57,6 +58,23 @@ def tables(snapshot: Values) -> dict[str, Any]:
     rows = [_table(name, one, now_us) for name, one in snapshot["tables"].items()]
     rows.sort(key=_urgency)
     return {"rows": rows[:ROWS_MAX], "all": len(rows)}
+
+
+def _folded(reasons: Iterable[str], tables_: Values) -> list[str]:
+    """Say once what is said of many tables, as when the service is away.
+
+    >>> _folded(["a is waiting: x", "b is waiting: x", "the clock"], {"a": {}, "b": {}})
+    ['a is waiting: x (and 1 more)', 'the clock']
+    """
+    told: dict[str, tuple[str, int]] = {}
+    for reason in reasons:
+        name, _, rest = reason.partition(" ")
+        key = rest if name in tables_ else reason
+        first, count = told.get(key, (reason, 0))
+        told[key] = first, count + 1
+    return [
+        one if count == 1 else f"{one} (and {count - 1:,} more)" for one, count in told.values()
+    ]
 
 
 def _broker(snapshot: Values) -> dict[str, Any] | None:

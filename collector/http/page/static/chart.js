@@ -9,11 +9,14 @@ const HEIGHT = 262;
 const LEFT = 46;
 const RIGHT = 8;
 const BUCKET_PX = 3;
+// Minutes shown, and from one time to the next: as many as there are figures for.
+const SPANS = [[10, 1, 2], [20, 2, 5], [30, 5, 10], [60, 10, 20]];
 const TABLE_ROWS = 12;
 
 export class Chart {
-  constructor(svg, readout, table) {
+  constructor(svg, title, readout, table) {
     this.svg = svg;
+    this.title = title;
     this.readout = readout;
     this.table = table;
     this.points = new Map();
@@ -34,7 +37,17 @@ export class Chart {
       this.points.set(step, { received: received / stepS, delivered: delivered / stepS, backlog });
     }
     for (const step of this.points.keys()) if (step <= this.now - steps) this.points.delete(step);
+    this.span();
     this.draw();
+  }
+
+  // A line that was started just now needs no hour for its curve.
+  span() {
+    const known = ((this.now - Math.min(this.now, ...this.points.keys())) * this.stepS) / 60;
+    const [minutes, every, seldom] = SPANS.find(([one]) => known <= one) ?? SPANS.at(-1);
+    this.ticks = [every * 60000, seldom * 60000];
+    this.shown = Math.round((minutes * 60) / this.stepS);
+    say(this.title, minutes === 60 ? "The last hour" : `The last ${minutes} minutes`);
   }
 
   timeOf(step) {
@@ -44,7 +57,7 @@ export class Chart {
   // Steps `size` at a time: the mean of the rates and the largest backlog; null where nothing is.
   // They begin at multiples of the size, so that a curve moves and does not change its form.
   buckets(size) {
-    const first = Math.floor((this.now - this.steps) / size) + 1;
+    const first = Math.floor((this.now - this.shown) / size) + 1;
     const found = [];
     for (let place = first; place <= Math.floor((this.now - 1) / size); place++) {
       const held = [];
@@ -64,7 +77,7 @@ export class Chart {
     if (!width || !this.stepS) return;
     this.width = width;
     this.svg.setAttribute("viewBox", `0 0 ${width} ${HEIGHT}`);
-    const size = Math.max(1, Math.ceil((this.steps * BUCKET_PX) / (width - LEFT - RIGHT)));
+    const size = Math.max(1, Math.ceil((this.shown * BUCKET_PX) / (width - LEFT - RIGHT)));
     this.drawn = this.buckets(size);
     const known = this.drawn.filter((one) => one.values).map((one) => one.values);
     const top = (...names) => nice(Math.max(0, ...known.flatMap((one) => names.map((name) => one[name]))));
@@ -73,7 +86,7 @@ export class Chart {
     this.cursor = shape("line", { class: "cursor", y1: RATES.top, y2: BACKLOG.top + BACKLOG.height });
     this.svg.replaceChildren(
       ...this.gaps(), ...this.grid(RATES, rate, 2), ...this.grid(BACKLOG, backlog, 1), ...this.hours(),
-      ...this.curves("backlog", BACKLOG, backlog, true),
+      ...this.curves("backlog area", BACKLOG, backlog), ...this.curves("backlog", BACKLOG, backlog),
       ...this.curves("received", RATES, rate), ...this.curves("delivered", RATES, rate), this.cursor,
     );
     this.leave();
@@ -81,15 +94,15 @@ export class Chart {
   }
 
   x(step) {
-    const from = this.now - this.steps;
-    return LEFT + ((step - from) / this.steps) * (this.width - LEFT - RIGHT);
+    const from = this.now - this.shown;
+    return LEFT + ((step - from) / this.shown) * (this.width - LEFT - RIGHT);
   }
 
   gaps() {
     const shapes = [];
     let begin = null;
     for (const one of [...this.drawn, { step: this.now, values: {} }]) {
-      if (!one.values) begin ??= Math.max(one.step, this.now - this.steps);
+      if (!one.values) begin ??= Math.max(one.step, this.now - this.shown);
       else if (begin !== null) {
         const x = this.x(begin);
         const place = { x, y: RATES.top, width: this.x(one.step) - x, height: BACKLOG.top + BACKLOG.height - RATES.top };
@@ -110,11 +123,11 @@ export class Chart {
     return shapes;
   }
 
-  // A line at each round ten minutes of the clock, or twenty where there is little room.
+  // A line at each round time of the clock, fewer where there is little room.
   hours() {
-    const every = this.width < 600 ? 1200000 : 600000;
+    const every = this.ticks[this.width < 600 ? 1 : 0];
     const shapes = [];
-    const first = this.timeOf(this.now - this.steps);
+    const first = this.timeOf(this.now - this.shown);
     for (let at = Math.ceil(first / every) * every; at <= this.nowMs; at += every) {
       const x = this.x(this.now - (this.nowMs - at) / 1000 / this.stepS);
       if (x > this.width - 24 || x < LEFT + 16) continue;
@@ -124,8 +137,9 @@ export class Chart {
     return shapes;
   }
 
-  // One path for each run of buckets without a gap.
-  curves(name, { top, height }, most, isArea = false) {
+  // One path for each run of buckets without a gap; an area is closed along the floor.
+  curves(look, { top, height }, most) {
+    const [name, isArea] = look.split(" ");
     const floor = top + height;
     const runs = [[]];
     for (const { step, size, values } of this.drawn) {
@@ -136,13 +150,13 @@ export class Chart {
       if (run.length === 1) run = [[run[0][0] - 1, run[0][1]], [run[0][0] + 1, run[0][1]]];
       const line = run.map(([x, y]) => `${x.toFixed(1)} ${y.toFixed(1)}`).join("L");
       const area = isArea ? `L${run.at(-1)[0].toFixed(1)} ${floor}L${run[0][0].toFixed(1)} ${floor}Z` : "";
-      return shape("path", { class: name, d: `M${line}${area}` });
+      return shape("path", { class: look, d: `M${line}${area}` });
     });
   }
 
   point(event) {
-    const step = this.now - this.steps
-      + ((event.offsetX - LEFT) / (this.width - LEFT - RIGHT)) * this.steps;
+    const step = this.now - this.shown
+      + ((event.offsetX - LEFT) / (this.width - LEFT - RIGHT)) * this.shown;
     const one = this.drawn?.find((bucket) => step >= bucket.step && step < bucket.step + bucket.size);
     if (!one) return this.leave();
     const x = this.x(one.step + one.size / 2);
@@ -163,9 +177,9 @@ export class Chart {
     const latest = known.at(-1);
     const peak = Math.max(0, ...known.map((one) => one.backlog));
     this.svg.setAttribute("aria-label", latest
-      ? `The last hour. Now ${told(latest)}. At most ${short(most)} records a second, and a backlog of ${count(peak)}.`
+      ? `${this.title.textContent}. Now ${told(latest)}. At most ${short(most)} records a second, and a backlog of ${count(peak)}.`
       : "No figures yet.");
-    const rows = this.buckets(Math.ceil(this.steps / TABLE_ROWS)).filter((one) => one.values).reverse();
+    const rows = this.buckets(Math.ceil(this.shown / TABLE_ROWS)).filter((one) => one.values).reverse();
     this.table.replaceChildren(...rows.map(({ step, values }) => {
       const row = make("tr");
       const from = make("th", "", clock(this.timeOf(step), false));

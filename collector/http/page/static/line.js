@@ -52,9 +52,8 @@ function broker(line) {
   if (!line) {
     return { title, look: "idle", word: "none configured", figure: "–", unit: "", facts: ["records come over HTTP"] };
   }
-  const facts = line.connected
-    ? [line.url, `MQTT ${line.protocol}`]
-    : [line.url, line.last_error || "connecting"];
+  const trouble = (line.last_error || "connecting").replace(`${line.url}: `, "");
+  const facts = [line.url, line.connected ? `MQTT ${line.protocol}` : trouble];
   const [look, word] = line.connected ? ["ok", "connected"] : ["bad", "away"];
   return { title, look, word, figure: short(line.rate), unit: "messages/s", facts };
 }
@@ -102,7 +101,7 @@ function streams(line) {
     idle && `${count(idle)} idle`,
   ].filter(Boolean);
   const look = held ? "bad" : waiting ? "warn" : streaming || opening ? "ok" : "idle";
-  const facts = [...words.slice(1), line.opened ? `opened ${plural(line.opened, "time")}` : ""];
+  const facts = [...words.slice(1), line.opened ? `${count(line.opened)} opened since the start` : ""];
   const [figure, unit] = bytes(line.in_flight_bytes).split(" ");
   return { title: "Streams", look, word: words[0] ?? "none open", figure, unit: `${unit} in flight`, facts };
 }

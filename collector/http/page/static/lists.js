@@ -35,10 +35,11 @@ function letter(one) {
   head.append(make("span", "count", ` ${count(one.count)} kept`));
   const from = [one.station, one.topic && `from ${one.topic}`, one.table && `for ${one.table}`];
   const where = make("p", "muted", `newest: ${moment(one.received_us)}, ${from.filter(Boolean).join(" ")}`);
-  const reason = make("p", "reason", one.field ? `${one.field}: ${one.reason}` : one.reason);
+  const isTold = !one.field || one.reason.startsWith(one.field);
+  const reason = make("p", "reason", isTold ? one.reason : `${one.field}: ${one.reason}`);
   const sample = say(make("pre"), one.text || "(empty)", LINE_ENDS);
-  const cut = one.way === "columns" ? "as columns" : one.way === "hex" ? "as hex" : "as text";
-  const foot = make("p", "muted", `${bytes(one.size)}, ${cut}; whole: collector dead show ${one.id}`);
+  const whole = one.is_cut ? "; whole: " : "; ";
+  const foot = make("p", "muted", `${bytes(one.size)}, as ${one.way}${whole}collector dead show ${one.id}`);
   element.append(head, where, reason, sample, foot);
   return element;
 }

@@ -10,7 +10,7 @@ const STALE_MS = 12000;
 const AGAIN_MS = 10000;
 
 const find = (name) => document.getElementById(name);
-const chart = new Chart(find("chart"), find("readout"), find("hour"));
+const chart = new Chart(find("chart"), find("hour-title"), find("readout"), find("hour"));
 const shown = { line: null, version: null };
 // What the gateway's clock is ahead of this one.
 let aheadMs = 0;

@@ -55,7 +55,7 @@ export function bytes(value) {
     value /= 1024;
     unit = next;
   }
-  return `${value < 9.95 ? value.toFixed(1) : value.toFixed(0)} ${unit}`;
+  return `${value < 9.95 && value % 1 ? value.toFixed(1) : value.toFixed(0)} ${unit}`;
 }
 
 export function age(seconds) {
