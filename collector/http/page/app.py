@@ -1,8 +1,8 @@
 """Serves the page: its files, and what changes as server-sent events.
 
 A viewer is a request for `/ui/events` that does not end. Each compares, a few times a second, what
-there is with what it was sent: nobody waits for a viewer that is slow, and one that takes nothing
-for a while is left.
+there is with what it was sent, so that nobody waits for one that is slow; the server cuts off those
+that take nothing.
 """
 
 import asyncio
@@ -19,7 +19,6 @@ from collector.http.refused import RefusedError
 
 VIEWERS_MAX: Final = 8
 BEAT_S: Final = 5.0
-TAKE_S: Final = 10.0
 _LOOK_S: Final = 0.2
 _TYPES: Final = {
     ".html": "text/html; charset=utf-8",
@@ -45,23 +44,19 @@ class PageApp:
         self._live = live
         self._files = _files()
         self._viewers = 0
-        self._is_closing = False
-
-    def close(self) -> None:
-        """Let every viewer go within a moment: a server ends when its requests have ended."""
-        self._is_closing = True
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer a request."""
+        """Answer a request.
+
+        Raises:
+            RefusedError: it is none that can be answered, or too many are looking.
+        """
         path = scope["path"].removeprefix(scope.get("root_path", "")).removeprefix("/ui")
-        try:
-            _check(scope["method"])
-            if path == "/events":
-                await self._admit(scope["method"], receive, send)
-            else:
-                await self._send_file(path.rstrip("/"), send)
-        except RefusedError as refused:
-            await reply(send, refused.status, (_HEADERS | refused.headers).items(), refused.body)
+        _check(scope["method"])
+        if path == "/events":
+            await self._admit(scope["method"], receive, send)
+        else:
+            await self._send_file(path.rstrip("/"), send)
 
     async def _send_file(self, path: str, send: Send) -> None:
         if path not in self._files:
@@ -80,8 +75,6 @@ class PageApp:
         self._viewers += 1
         try:
             await self._stream(method, receive, send)
-        except TimeoutError:
-            pass  # What it does not take can't be ended in order: the server cuts it off.
         finally:
             self._viewers -= 1
 
@@ -94,14 +87,13 @@ class PageApp:
         await send({"type": "http.response.body", "body": b"", "more_body": False})
 
     async def _serve(self, receive: Receive, send: Send) -> None:
-        """Tell one viewer what changes, until it is gone or takes nothing."""
+        """Tell one viewer what changes, until it is gone."""
         gone = asyncio.ensure_future(_gone(receive))
         viewer = Viewer(self._live)
         try:
-            while not self._is_closing and not gone.done():
+            while not gone.done():
                 if said := await viewer.news():
-                    part = {"type": "http.response.body", "body": said, "more_body": True}
-                    await asyncio.wait_for(send(part), TAKE_S)
+                    await send({"type": "http.response.body", "body": said, "more_body": True})
                 await asyncio.wait([gone], timeout=_LOOK_S)
         finally:
             gone.cancel()
