@@ -67,7 +67,7 @@ class Connection(HttpToolsProtocol):
         self._wire: asyncio.Transport | None = None
         # Bytes since the parser last had something to tell: a head or trailers that don't end.
         self._untold = 0
-        self._header_bytes = 0
+        self._head_bytes = 0
         self._in_trailers = False
         self._refusal = _NOT_HTTP
         # Whether this client may ask again after the request that is being read.
@@ -140,17 +140,19 @@ class Connection(HttpToolsProtocol):
 
     def on_message_begin(self) -> None:
         """A request begins."""
-        self._header_bytes = 0
+        self._head_bytes = 0
         self._in_trailers = False
         super().on_message_begin()
+
+    def on_url(self, url: bytes) -> None:
+        """Take a part of what is asked for."""
+        self._count(len(url))
+        super().on_url(url)
 
     def on_header(self, name: bytes, value: bytes) -> None:
         """Take a header; what follows a body is not one."""
         self._untold = 0
-        self._header_bytes += len(name) + len(value)
-        if self._header_bytes > HEAD_MAX_BYTES:
-            self._refusal = _TOO_LARGE
-            raise ValueError(_TOO_LARGE)
+        self._count(len(name) + len(value))
         if not self._in_trailers:
             super().on_header(name, value)
 
@@ -195,6 +197,13 @@ class Connection(HttpToolsProtocol):
         self._is_heard_out = False
         self.transport.write(head.encode())
         self.transport.close()
+
+    def _count(self, more: int) -> None:
+        self._head_bytes += more
+        if self._head_bytes > HEAD_MAX_BYTES:
+            self._refusal = _TOO_LARGE
+            # The parser stops, and says that it can't be read.
+            raise ValueError(_TOO_LARGE)
 
     def _close(self) -> None:
         """Close, but not on a client that still sends: it would never see its answer."""

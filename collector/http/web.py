@@ -6,6 +6,7 @@ collector from its work: it goes on without, says so, and tries again.
 
 import asyncio
 import logging
+import os
 import resource
 import socket
 import ssl
@@ -24,8 +25,8 @@ from collector.http.counts import Counts
 _log = logging.getLogger(__name__)
 
 _BACKLOG: Final = 1_024
-_ACCEPTED_AT_ONCE: Final = 8
-"""Those who are connected are read in between, so that a crowd does not push out who asks."""
+_AT_ONCE: Final = 1 / 8
+"""The share of the places that is given in one go: whoever has one is heard before it is lost."""
 _NO_DESCRIPTORS_S: Final = 1.0
 _TLS_END_S: Final = 1.0
 _CANCEL_S: Final = 0.5
@@ -60,7 +61,7 @@ class WebServer:
         runner = asyncio.Runner(loop_factory=loop_factory())
         self.loop = runner.get_loop()
         self._thread = threading.Thread(
-            target=self._run, args=(runner, options, app), name="http", daemon=True
+            target=self._run, args=(runner, options, app), name="web", daemon=True
         )
         try:
             self._thread.start()
@@ -124,7 +125,9 @@ class _Door:
         self._listener = listener
         self._look_s = deadlines.look_s
         self._tls = _tls_options(options, deadlines.head_s)
-        self._connections = Connections(_places(options), deadlines, counts, self._loop.time)
+        places = _places(options)
+        self._at_once = max(1, int(places * _AT_ONCE))
+        self._connections = Connections(places, deadlines, counts, self._loop.time)
         self._shared = Shared(app, self._connections)
         self._entering: set[asyncio.Task[Any]] = set()
 
@@ -142,31 +145,37 @@ class _Door:
     async def see_off(self, stop_s: float) -> None:
         """End all connections: what is being answered has a moment, and then is cancelled."""
         self._last_request()
-        await self._emptied(stop_s)
+        if await self._is_empty_within(stop_s):
+            return
         self._last_request()
         for task in self._shared.state.tasks:
             task.cancel()
-        await self._emptied(_CANCEL_S)
+        await self._is_empty_within(_CANCEL_S)
         for client in self._connections.everyone():
             client.cut_off()
-        await self._emptied(_CANCEL_S)
+        await self._is_empty_within(_CANCEL_S)
 
     def _last_request(self) -> None:
         for client in self._connections.everyone():
             client.shutdown()
 
-    async def _emptied(self, seconds: float) -> None:
+    async def _is_empty_within(self, seconds: float) -> bool:
+        """Wait until nobody is connected; at least until who can go at once has gone."""
         deadline = self._loop.time() + seconds
-        while (len(self._connections) or self._shared.state.tasks) and self._loop.time() < deadline:
-            self._connections.cut_off_the_late()
+        while True:
             await asyncio.sleep(0.01)
+            self._connections.cut_off_the_late()
+            if not len(self._connections) and not self._shared.state.tasks:
+                return True
+            if self._loop.time() > deadline:
+                return False
 
     def _open(self) -> None:
         if self._listener.fileno() >= 0:
             self._loop.add_reader(self._listener, self._accept)
 
     def _accept(self) -> None:
-        for _ in range(_ACCEPTED_AT_ONCE):
+        for _ in range(self._at_once):
             try:
                 sock, _ = self._listener.accept()
             except (BlockingIOError, InterruptedError, ConnectionAbortedError):
@@ -219,9 +228,9 @@ def _listening(options: Http) -> Iterator[socket.socket]:
 def _where(options: Http, error: OSError) -> str:
     if isinstance(error, _CertificateError):
         return f"http.cert_file: {error}"
+    what = os.strerror(error.errno) if error.errno else str(error)
     return (
-        f"http.listen: {options.listen}: {error.strerror or error}:"
-        " if another program has it, give this one another"
+        f"http.listen: {options.listen}: {what}: if another program has it, give this one another"
     )
 
 

@@ -1,5 +1,6 @@
 """The server of the station over HTTP with a small app, and raw connections to it."""
 
+import asyncio
 import json
 import socket
 import ssl
@@ -30,11 +31,12 @@ class Asked(NamedTuple):
 
 
 class Echo:
-    """Says what it read. `/ignore` answers without reading, `/raise` fails, `/large` answers at
-    length, `/stream` without end, and `/slow` never."""
+    """Says what it read. `/gate` does so when the gate is opened, `/ignore` without reading,
+    `/raise` and `/half` fail, `/large` answers at length, `/stream` without end, `/slow` never."""
 
     def __init__(self, options):
         self.bodies = Bodies(options)
+        self.gate = asyncio.Event()
         self.begun = []
         self.ended = []
 
@@ -52,10 +54,20 @@ class Echo:
             answer = {"path": path, "size": len(body), "body": body[:64].decode("latin-1")}
             await reply(asked.send, 200, [("Content-Type", "application/json")], dumped(answer))
 
+    async def at_gate(self, asked):
+        with await self.bodies.read(asked.scope, asked.receive) as body:
+            await self.gate.wait()
+            await reply(asked.send, 200, (), body)
+
     async def at_ignore(self, asked):
-        await reply(asked.send, 404, (), b"no")
+        await reply(asked.send, 404, [("Cache-Control", "max-age=1")], b"no")
 
     async def at_raise(self, asked):
+        raise KeyError(asked.scope["path"])
+
+    async def at_half(self, asked):
+        headers = [(b"content-length", b"2")]
+        await asked.send({"type": "http.response.start", "status": 200, "headers": headers})
         raise KeyError(asked.scope["path"])
 
     async def at_large(self, asked):
@@ -77,7 +89,7 @@ def dumped(answer):
 
 
 @contextmanager
-def web(deadlines=QUICK, token=None, is_ready=True, **options):
+def web(deadlines=PATIENT, token=None, is_ready=True, **options):
     """Run the server; gives it, with its `options`, `app`, `counts` and `port` set."""
     options.setdefault("listen", f"127.0.0.1:{free_port()}")
     options = Http(**options, token=SecretStr(token) if token else None)
@@ -89,7 +101,7 @@ def web(deadlines=QUICK, token=None, is_ready=True, **options):
     start(server)
     try:
         if is_ready:
-            wait_for(lambda: answers(server.port), "the server")
+            wait_for(lambda: answers(server.port), "the server", step=0.01)
         yield server
     finally:
         server.stop()
@@ -121,27 +133,32 @@ def request(method="GET", path="/", body=b"", version="1.1", **headers):
 
 
 def read_answer(sock):
-    """The status line, the headers and the body of one answer; None when the connection ended."""
-    stream = sock.makefile("rb")
-    line = stream.readline()
-    if not line:
-        return None
-    headers = {}
-    while pair := stream.readline().strip():
-        name, _, value = pair.decode().partition(": ")
-        headers[name.lower()] = value
-    body = stream.read(int(headers.get("content-length", 0)))
-    return int(line.split()[1]), headers, body
+    """The status, the headers and the body of one answer; None when the connection has ended. A
+    header that comes twice is a list."""
+    # Without a buffer: what follows belongs to the next answer.
+    with sock.makefile("rb", buffering=0) as stream:
+        line = stream.readline()
+        if not line:
+            return None
+        headers = {}
+        while pair := stream.readline().strip():
+            name, _, value = pair.decode().partition(": ")
+            name = name.lower()
+            headers[name] = [headers[name], value] if name in headers else value
+        body, size = bytearray(), int(headers.get("content-length", 0))
+        while len(body) < size and (piece := stream.read(size - len(body))):
+            body += piece
+        return int(line.split()[1]), headers, bytes(body)
 
 
 def said(server, sent, tls=None):
     """The status, headers and body of the answer to some bytes; None when there is none."""
-    with connect(server, tls=tls) as sock:
-        try:
+    try:
+        with connect(server, tls=tls) as sock:
             sock.sendall(sent)
             return read_answer(sock)
-        except ConnectionError:
-            return None
+    except (ConnectionError, ssl.SSLError):
+        return None
 
 
 def status_of(server, sent, tls=None):
