@@ -10,7 +10,7 @@ from pathlib import Path
 from collector.config import Config, Station, load
 from collector.errors import ConfigError, Problem
 from collector.mapping import Mapping, compile_mapping
-from collector.router import Router, parse_filter
+from collector.router import Offer, Router, parse_filter
 from collector.tables import FILE_NAME, Schema, load_schemas
 
 
@@ -27,6 +27,27 @@ class Plan:
         """The schema of each configured table."""
         stations = zip(self.config.stations, self.mappings, strict=True)
         return {station.table: mapping.schema for station, mapping in stations}
+
+    def offers(self, topic: str) -> list[Offer]:
+        """Return which stations take a topic; `http/STATION` is that of a request without one."""
+        found = list(self.router.resolve(topic.encode(), ()).offers)
+        taken = {offer.station for offer in found}
+        if self.config.http is not None:
+            for index, station in enumerate(self.config.stations):
+                is_asked = topic == f"http/{station.name}" and not station.is_heartbeat
+                found += [Offer(index, {})] if is_asked and index not in taken else []
+        return found
+
+    def captures(self, index: int, topic: str) -> dict[str, str] | None:
+        """Return what a station captures of a topic; None when it does not take it.
+
+        A station without topics takes all: who sends to it over HTTP may name any.
+        """
+        for offer in self.offers(topic):
+            if offer.station == index:
+                return offer.captures
+        station = self.config.stations[index]
+        return None if station.topics or station.is_heartbeat else {}
 
 
 def load_with_schemas(file: Path) -> Config:

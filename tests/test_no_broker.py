@@ -64,8 +64,10 @@ def test_the_commands_say_that_there_is_no_broker(line):
     assert ["station_one", "-", "main.iot.station_one", "-"] in map(
         str.split, check.stdout.splitlines()
     )
-    route = run_plain("route", "http/station_one", "{}", folder=line.folder)
-    assert (route.returncode, route.stderr) == (1, "no station takes http/station_one\n")
+    route = run_plain("route", "http/station_one", '{"temp": 1}', folder=line.folder)
+    assert route.stdout.startswith("station_one -> main.iot.station_one\n  row ")
+    route = run_plain("route", "sensors/station_one/a", "{}", folder=line.folder)
+    assert (route.returncode, route.stderr) == (1, "no station takes sensors/station_one/a\n")
 
 
 def test_a_reload_brings_a_broker_and_takes_it_away(line):

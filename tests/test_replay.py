@@ -375,3 +375,13 @@ def test_the_daemon_replays_under_load_what_was_mended_on_the_disk(line_folder):
         line.check_balances()
         assert line.dead_letters() == []
         assert "asks: replay" in line.daemon.tail()
+
+
+def test_a_station_without_topics_takes_its_letters_again_whatever_their_topic(box):
+    arrive(box, message(HOT))
+    mend(box, "    topic: sensors/station_one/+\n", "")
+    mend(box, "\n# http:\n", "\nhttp:\n")
+    assert replay(box, "--all", code=1)["failing"] == {"bad_value": 1}
+    mend(box, "optional int32 temp", "optional string temp", "tables/station_one/schema.proto")
+    assert replay(box, "--all")["records"] == 1
+    check_balance(box)

@@ -102,3 +102,17 @@ def test_what_is_not_as_expected_is_said_with_file_line_and_place(check, sample,
     problem = next(one for one in said["problems"] if key in one["key"] and text in one["text"])
     assert problem["file"].endswith("plant/samples/one.yaml")
     assert problem["line"] == 2
+
+
+def test_a_sample_of_a_station_without_topics_may_have_any(tmp_path):
+    words = "columns: {device: /device, temp: /t}"
+    config = write_stations(tmp_path, [("plant", "device STRING, temp INT", words)])
+    config.write_text(config.read_text() + "http: {}\n")
+    folder = tmp_path / "tables" / "plant" / "samples"
+    folder.mkdir()
+    (folder / "one.yaml").write_text(
+        "- {topic: http/plant, payload: {t: 1}, expect: {rows: [{temp: 1}]}}\n"
+        "- {topic: any/other, payload: {device: d}, expect: {rows: [{device: d}]}}\n"
+    )
+    done = run_plain("check", "--json", folder=tmp_path)
+    assert (done.returncode, json.loads(done.stdout)["samples"]) == (0, 2)

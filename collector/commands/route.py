@@ -31,7 +31,8 @@ def command(topic: str, payload: str | None, config: Path, as_json: bool) -> Non
     """Show which stations a message goes to, and which rows and records it becomes.
 
     PAYLOAD - reads stdin; without PAYLOAD only the stations are shown. Nothing is written.
-    What a format keeps between messages, as Sparkplug its aliases, is read from the spool.
+    What a format keeps between messages, as Sparkplug its aliases, is read from the spool. A
+    request over HTTP has the topic http/STATION unless it names another.
 
     Example: collector route sensors/station_one/d1 '{"device_name": "d1", "temp": 21}'
     """
@@ -43,7 +44,7 @@ def command(topic: str, payload: str | None, config: Path, as_json: bool) -> Non
     body = _body(payload)
     compiled = plan(load(config, secrets=False))
     remember(compiled)
-    offers = compiled.router.resolve(topic.encode(), ()).offers
+    offers = compiled.offers(topic)
     outcomes = [_outcome(compiled, offer, topic, body) for offer in offers]
     if as_json:
         echo_json({"topic": topic, "stations": outcomes})

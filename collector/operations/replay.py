@@ -84,7 +84,7 @@ class Replay:
 
     def __init__(self, spool: Spool, plan: Plan, *, station: str = "") -> None:
         self._spool = spool
-        self._router = plan.router
+        self._plan = plan
         self._schemas = plan.schemas
         self._instead = station
         self._max_bytes = plan.config.mqtt.message_max_bytes
@@ -194,9 +194,7 @@ class Replay:
         return ""
 
     def _captures(self, letter: Letter, name: str) -> dict[str, str] | None:
-        index = self._stations[name][0]
-        offers = self._router.resolve(letter.topic.encode(), ()).offers
-        return next((offer.captures for offer in offers if offer.station == index), None)
+        return self._plan.captures(self._stations[name][0], letter.topic)
 
     def _map(self, letter: Letter) -> Sequence[Fault]:
         """Map a message; a letter that still fails in part keeps the records that fail."""

@@ -103,11 +103,12 @@ class Samples:
         rows: list[dict[str, Any]] = []
         faults: list[Fault] = []
         is_taken = False
-        for offer in self._plan.router.resolve(message.topic, ()).offers:
-            mapping = self._plan.mappings[offer.station]
-            is_taken |= offer.station in stations
-            if offer.station in stations and not (message.retain and mapping.drops_retained):
-                made = made_of(mapping, message, offer.captures, received_us)
+        for index in stations:
+            mapping = self._plan.mappings[index]
+            captures = self._plan.captures(index, message.topic.decode())
+            is_taken |= captures is not None
+            if captures is not None and not (message.retain and mapping.drops_retained):
+                made = made_of(mapping, message, captures, received_us)
                 rows += made.rows
                 faults += made.faults
         return Outcome(rows, faults, is_taken)
