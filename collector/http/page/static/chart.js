@@ -12,6 +12,8 @@ const BUCKET_PX = 3;
 // Minutes shown, and from one time to the next: as many as there are figures for.
 const SPANS = [[10, 1, 2], [20, 2, 5], [30, 5, 10], [60, 10, 20]];
 const TABLE_ROWS = 12;
+// A step is told when it is over, which takes a moment.
+const LATE_STEPS = 3;
 
 export class Chart {
   constructor(svg, title, readout, table) {
@@ -58,8 +60,10 @@ export class Chart {
   // They begin at multiples of the size, so that a curve moves and does not change its form.
   buckets(size) {
     const first = Math.floor((this.now - this.shown) / size) + 1;
+    const latest = Math.max(...this.points.keys());
+    const last = this.now - latest > LATE_STEPS ? this.now - 1 : latest;
     const found = [];
-    for (let place = first; place <= Math.floor((this.now - 1) / size); place++) {
+    for (let place = first; place <= Math.floor(last / size); place++) {
       const held = [];
       for (let step = place * size; step < (place + 1) * size; step++) {
         if (this.points.has(step)) held.push(this.points.get(step));
@@ -101,7 +105,8 @@ export class Chart {
   gaps() {
     const shapes = [];
     let begin = null;
-    for (const one of [...this.drawn, { step: this.now, values: {} }]) {
+    const end = this.drawn.length ? this.drawn.at(-1).step + this.drawn.at(-1).size : this.now;
+    for (const one of [...this.drawn, { step: end, values: {} }]) {
       if (!one.values) begin ??= Math.max(one.step, this.now - this.shown);
       else if (begin !== null) {
         const x = this.x(begin);

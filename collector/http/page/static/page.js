@@ -24,7 +24,7 @@ const figure = (value) => (value ? short(value) : "0");
 
 const tables = new Rows(
   "tables", ["idle", "opening", "streaming"],
-  (row) => [row.reason, row.hint].filter(Boolean).join(" – "),
+  (row) => [row.reason, row.hint].filter(Boolean).join(" · "),
   [
     state({
       held: ["bad", "held"], waiting: ["warn", "waiting"], stuck: ["warn", "some held"],
@@ -88,7 +88,13 @@ function showAges() {
   showLine(shown.line, now());
 }
 
+// A page that nobody sees is no viewer: a browser has few connections to one server.
 function listen() {
+  source?.close();
+  if (document.hidden) {
+    document.title = shown.line?.gateway ?? "collector";
+    return;
+  }
   source = new EventSource("/ui/events");
   for (const [name, show] of Object.entries(sections)) {
     source.addEventListener(name, (event) => {
@@ -130,7 +136,7 @@ async function reason(answer) {
 
 function showLink() {
   const silentMs = Date.now() - newsAt;
-  const isOpen = source.readyState === EventSource.OPEN;
+  const isOpen = source?.readyState === EventSource.OPEN;
   const isStale = Boolean(refusal) || silentMs >= STALE_MS;
   const word = isStale ? "stale" : isOpen ? "live" : shown.line ? "reconnecting" : "connecting";
   document.body.dataset.link = word;
@@ -139,11 +145,12 @@ function showLink() {
   find("notice").hidden = !isStale;
   if (!isStale) return;
   const seconds = Math.floor(silentMs / 1000);
-  const kept = shown.line ? " What stands here is what was true then." : "";
+  const kept = shown.line ? " What stands here was true then." : "";
   say(find("notice"), refusal || `No news for ${seconds} s, since ${clock(newsAt)}.${kept}`);
 }
 
 setInterval(() => {
+  if (document.hidden) return;
   showLink();
   if (document.body.dataset.link === "stale") return;
   showAges();
@@ -151,4 +158,8 @@ setInterval(() => {
   stations.draw();
 }, 1000);
 
+document.addEventListener("visibilitychange", () => {
+  newsAt = Date.now();
+  listen();
+});
 listen();
