@@ -1,6 +1,5 @@
 """What the page is made of, without a browser: its memory, its samples, and those who look."""
 
-import asyncio
 import http.client
 import json
 import logging
@@ -154,7 +153,7 @@ def test_the_spool_is_read_anew_only_when_the_letters_were_counted_anew(spool):
 def test_a_spool_that_cant_be_read_is_said_in_the_place_of_its_letters(tmp_path):
     live = Live(tmp_path / "spool.db")
     live.show(snapshot(messages={"dead": 1}))
-    letters = json.loads(asyncio.run(live.sections())["letters"])
+    letters = json.loads(live.make()["letters"])
     assert letters["kinds"] == []
     assert "spool.db" in letters["problem"]
     with pytest.raises(SpoolError):
@@ -203,15 +202,28 @@ def test_a_viewer_hears_a_sign_of_life_when_nothing_changes(tmp_path):
 
 def test_what_is_shown_is_made_once_for_all_who_look(tmp_path):
     live = Live(tmp_path / "spool.db")
+    assert live.made is None
     live.show(snapshot())
-
-    async def look():
-        return await asyncio.gather(*[live.sections() for _ in range(20)])
-
-    first = asyncio.run(look())
-    assert all(one is first[0] for one in first)
+    made = live.make()
+    assert live.made is made
     live.show(snapshot(received_rate=1.0))
-    assert asyncio.run(live.sections()) is not first[0]
+    assert live.made is None
+    live.make()
+    logging.getLogger("collector.page.test").warning("nobody listens")
+    assert live.made is not None
+    live.events.handle(logging.makeLogRecord({"msg": "an event", "levelno": logging.INFO}))
+    assert live.made is None
+
+
+def test_what_the_page_remembers_outlives_its_server(tmp_path):
+    with serving(tmp_path) as (live, port), viewer(port):
+        live.show(snapshot())
+    with serving(tmp_path, live=live) as (_, port), viewer(port) as one, viewer(port) as other:
+        for stream in (told(one), told(other)):
+            assert "line" in [name for name, _ in take(stream, 6)]
+        live.show(snapshot(received_rate=13.0))
+        for stream in (told(one), told(other)):
+            assert next(stream)[0] == "line"
 
 
 def test_a_viewer_that_takes_nothing_loses_its_place(tmp_path):

@@ -77,9 +77,9 @@ def opened(browser, port, *, width=1280, scheme="light", clock=False, may=None):
 
 
 @contextmanager
-def serving(folder, deadlines=None):
+def serving(folder, deadlines=None, live=None):
     """A page that shows what it is told; yields it and its port. `folder` has the spool."""
-    live, counts = Live(folder / "state" / "spool.db"), Counts()
+    live, counts = live or Live(folder / "state" / "spool.db"), Counts()
     options = Http(listen=f"127.0.0.1:{free_port()}")
     server = WebServer(counts)
     server.deadlines = deadlines or Deadlines()

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Final
 
 from collector.http.asgi import Receive, Scope, Send, reply
-from collector.http.page.history import as_json
+from collector.http.page.history import Point, as_json
 from collector.http.page.live import Live, Sections
 from collector.http.refused import RefusedError
 
@@ -44,6 +44,7 @@ class PageApp:
         self._live = live
         self._files = _files()
         self._viewers = 0
+        self._lock = asyncio.Lock()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer a request.
@@ -89,10 +90,11 @@ class PageApp:
     async def _serve(self, receive: Receive, send: Send) -> None:
         """Tell one viewer what changes, until it is gone."""
         gone = asyncio.ensure_future(_gone(receive))
-        viewer = Viewer(self._live)
+        viewer = Viewer()
         try:
             while not gone.done():
-                if said := await viewer.news():
+                sections = await self._sections()
+                if said := viewer.news(sections, self._live.history.since(viewer.step)):
                     await send({"type": "http.response.body", "body": said, "more_body": True})
                 await asyncio.wait([gone], timeout=_LOOK_S)
         finally:
@@ -100,21 +102,25 @@ class PageApp:
             with contextlib.suppress(asyncio.CancelledError):
                 await gone
 
+    async def _sections(self) -> Sections:
+        """Return what there is to show: made once for all viewers, and not in the loop."""
+        async with self._lock:
+            made = self._live.made
+            return await asyncio.to_thread(self._live.make) if made is None else made
+
 
 class Viewer:
-    """What one viewer was sent; a section that is the same is not sent again."""
+    """What one viewer was sent, up to a `step`; a section that is the same is not sent again."""
 
-    def __init__(self, live: Live) -> None:
-        self._live = live
+    def __init__(self) -> None:
+        self.step = 0
         self._sent: Sections = {}
-        self._step = 0
         self._sent_at = time.monotonic()
         # A browser that loses us comes again after so many milliseconds.
         self._begin = "retry: 2000\n\n"
 
-    async def news(self) -> bytes:
-        """Return the events that are due: the history, sections, or a sign of life."""
-        sections, points = await self._live.sections(), self._live.history.since(self._step)
+    def news(self, sections: Sections, points: list[Point]) -> bytes:
+        """Return the events that are due: points of the hour, sections, or a sign of life."""
         changed = {name: one for name, one in sections.items() if self._sent.get(name) != one}
         if points or self._begin:
             name = "history" if self._begin else "steps"
@@ -125,7 +131,7 @@ class Viewer:
             return b""
         said = "".join(f"event: {name}\ndata: {one}\n\n" for name, one in changed.items())
         begin, self._begin = self._begin, ""
-        self._step = points[-1][0] if points else self._step
+        self.step = points[-1][0] if points else self.step
         self._sent, self._sent_at = sections, time.monotonic()
         return (begin + said).encode()
 

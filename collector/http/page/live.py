@@ -1,7 +1,7 @@
 """What the page shows: told by the main thread, made into text once for all who look."""
 
-import asyncio
 import json
+import threading
 import time
 from collections.abc import Mapping
 from pathlib import Path
@@ -22,8 +22,7 @@ class Live:
     """The line as it is now, for the viewers of one server; `spool` is the path of the spool.
 
     `events` is a handler for the logger `collector`, `history` the last hour. `tick` and `show`
-    belong to the main thread, the rest to the loop of the server. While nobody looks, only notes
-    are taken.
+    belong to the main thread. While nobody looks, only notes are taken. It outlives a server.
     """
 
     def __init__(self, spool: Path) -> None:
@@ -32,9 +31,8 @@ class Live:
         self._letters = Letters(spool)
         self._snapshot: dict[str, Any] = {}
         self._number = 0
-        self._made: Sections = {}
-        self._made_of: object = None
-        self._lock = asyncio.Lock()
+        self._made: tuple[object, Sections] = (None, {})
+        self._lock = threading.Lock()
 
     # -- the main thread -----------------------------------------------------------------------
 
@@ -47,22 +45,29 @@ class Live:
         self._snapshot = snapshot
         self._number += 1
 
-    # -- the loop of the server ----------------------------------------------------------------
+    # -- any thread ----------------------------------------------------------------------------
 
-    async def sections(self) -> Sections:
-        """Return what there is to show; the same object as long as nothing has changed."""
-        async with self._lock:
-            number, snapshot = self._number, self._snapshot
-            # A main thread that hangs shows nothing, and that is to be seen.
-            age_s = time.time() - snapshot.get("updated_us", 0) / 1e6
-            made_of = (number, self.events.number, age_s > status.STALE_S)
-            if made_of != self._made_of:
-                # Not in the loop: it may read the spool, and a thousand tables take a while.
-                self._made = await asyncio.to_thread(self._make, snapshot)
-                self._made_of = made_of
-            return self._made
+    @property
+    def made(self) -> Sections | None:
+        """What there is to show, or None when something has changed since it was made."""
+        made_of, made = self._made
+        return made if made_of == self._state() else None
 
-    def _make(self, snapshot: dict[str, Any]) -> Sections:
+    def make(self) -> Sections:
+        """Make what there is to show; it may read the spool, and many tables take a while."""
+        with self._lock:
+            made_of = self._state()
+            made = self._sections(self._snapshot)
+            self._made = made_of, made
+            return made
+
+    def _state(self) -> tuple[int, int, bool]:
+        """Return what differs when something else is to be shown."""
+        # A main thread that hangs shows nothing, and that is to be seen.
+        age_s = time.time() - self._snapshot.get("updated_us", 0) / 1e6
+        return self._number, self.events.number, age_s > status.STALE_S
+
+    def _sections(self, snapshot: dict[str, Any]) -> Sections:
         made: dict[str, Any] = {"events": self.events.latest()}
         if snapshot:
             made |= {
