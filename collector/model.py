@@ -1,5 +1,6 @@
 """The values that travel along the line; see `docs/glossary.md` for the words."""
 
+import dataclasses
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final, NamedTuple
@@ -50,7 +51,8 @@ class Fault:
 
     `kind` is one of `KINDS`; `field` names the column, or is empty; `position` counts the records
     of the payload from 0, or is None when the whole message is meant. `more` are the positions of
-    other records that this fault stands for as well.
+    other records that this fault stands for as well; `value` is what did not
+    fit, where there is one.
     """
 
     kind: str
@@ -58,6 +60,7 @@ class Fault:
     field: str = ""
     position: int | None = None
     more: tuple[int, ...] = ()
+    value: object = dataclasses.field(default=None, compare=False)
 
 
 class DecodeError(Exception):

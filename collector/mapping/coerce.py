@@ -124,7 +124,8 @@ def text(length: int | None) -> Coerce:
         else:
             result = written(value)
         if length is not None and len(result) > length:
-            raise MisfitError("bad_value", f"text of {len(result)} characters is over {length}")
+            text = f"text of {len(result)} characters is over {length}"
+            raise MisfitError("bad_value", text, result)
         return result
 
     return coerce

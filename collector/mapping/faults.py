@@ -17,13 +17,14 @@ could otherwise fill the spool.
 class Faults:
     """Those of one message, in their order."""
 
-    def __init__(self) -> None:
+    def __init__(self, maximum: int = FAULTS_MAX) -> None:
+        self._maximum = maximum
         self._kept: list[Fault] = []
         self._more: list[int] = []
 
     def add(self, fault: Fault) -> None:
         """Take a fault, or its position alone."""
-        if len(self._kept) < FAULTS_MAX:
+        if len(self._kept) < self._maximum:
             self._kept.append(fault)
         else:
             self._more.append(fault.position or 0)

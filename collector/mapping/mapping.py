@@ -13,7 +13,7 @@ from collector.formats.json import SHORT_MAX
 from collector.mapping.coerce import missing
 from collector.mapping.elements import Elements
 from collector.mapping.fast import OBJECT, Refused, Values, is_doubtful
-from collector.mapping.faults import Faults
+from collector.mapping.faults import FAULTS_MAX, Faults
 from collector.mapping.misfit import MisfitError, bad
 from collector.mapping.plan import Feed, OfTopic, Plan
 from collector.mapping.sources import Context, Frame
@@ -37,6 +37,7 @@ class Mapping:
         self.unknown_keys = 0
         self.decoder = plan.decoder
         self.drops_retained = plan.drops_retained
+        self.faults_max = FAULTS_MAX
         self._plan = plan
         self._elements = Elements(
             plan.walk, is_whole=plan.is_whole, takes_scalars=plan.takes_scalars
@@ -173,7 +174,7 @@ class Mapping:
         arrival = Arrival(
             context.topic, context.received_us, message.dup, not message.qos, context.is_replay
         )
-        faults = Faults()
+        faults = Faults(self.faults_max)
         try:
             frames = self._elements.of(context, self._plan.decoder.decode(message.payload, arrival))
             for position, frame in frames:
@@ -182,7 +183,10 @@ class Mapping:
                 try:
                     row = self._row(frame, given, extra, context.received_us)
                 except MisfitError as misfit:
-                    faults.add(Fault(misfit.kind, str(misfit), misfit.column, position))
+                    fault = Fault(
+                        misfit.kind, str(misfit), misfit.column, position, value=misfit.value
+                    )
+                    faults.add(fault)
                     continue
                 if row is not None:
                     self._complete(row, extra, next_seq)

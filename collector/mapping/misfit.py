@@ -14,9 +14,10 @@ class MisfitError(ValueError):
     `path` leads to the value, beginning with the column; it grows on the way out.
     """
 
-    def __init__(self, kind: str, text: str) -> None:
+    def __init__(self, kind: str, text: str, value: object = None) -> None:
         super().__init__(text)
         self.kind = kind
+        self.value = value
         self.column = ""
         self.path = ""
 
@@ -37,12 +38,12 @@ class MisfitError(ValueError):
 
 def bad(value: object, wanted: str) -> MisfitError:
     """A value that can't become what the column wants."""
-    return MisfitError("bad_value", f"{shown(value)} is not {wanted}")
+    return MisfitError("bad_value", f"{shown(value)} is not {wanted}", value)
 
 
 def too_large(value: object, type_name: str) -> MisfitError:
     """A number that the column can't hold."""
-    return MisfitError("out_of_range", f"{shown(value)} is out of the range of {type_name}")
+    return MisfitError("out_of_range", f"{shown(value)} is out of the range of {type_name}", value)
 
 
 def shown(value: object) -> str:

@@ -17,7 +17,7 @@ def variant(value: Any) -> str:
     try:
         text = _ENCODER.encode(value)
     except (ValueError, TypeError, RecursionError):
-        raise MisfitError("bad_value", f"{shown(value)} can't be written as JSON") from None
+        raise MisfitError("bad_value", f"{shown(value)} can't be written as JSON", value) from None
     if _MARK in text:
         text = text.replace(f'"{_MARK}', "").replace(f'{_MARK}"', "")
     return text
@@ -26,7 +26,7 @@ def variant(value: Any) -> str:
 def written(value: float | Decimal) -> str:
     """A number as it prints; raises MisfitError for one that is none."""
     if isinstance(value, int) and value.bit_length() > 14_000:
-        raise MisfitError("out_of_range", f"{shown(value)} is too long for text")
+        raise MisfitError("out_of_range", f"{shown(value)} is too long for text", value)
     if isinstance(value, int) or math.isfinite(value):
         return str(value)
     raise bad(value, "a finite number")

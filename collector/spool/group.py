@@ -4,6 +4,8 @@ from collections import Counter
 from dataclasses import dataclass, field
 
 from collector.model import DeadLetter, NewBatch
+from collector.spool.kept_rows import StoredAnswer
+from collector.spool.watched import Spans
 
 
 @dataclass(slots=True)
@@ -11,7 +13,8 @@ class Group:
     """What one commit stores.
 
     `counts` are added to the counters: (scope, name) → number. `memories` are what formats keep:
-    (station, name) → value.
+    (station, name) → value. `watches` says who waits for the records of a batch, by its
+    first number; `answers` are to be given again to requests that come again.
     """
 
     batches: list[NewBatch] = field(default_factory=list)
@@ -19,6 +22,8 @@ class Group:
     counts: Counter[tuple[str, str]] = field(default_factory=Counter)
     retained: dict[bytes, bytes] = field(default_factory=dict)
     memories: dict[tuple[str, str], bytes] = field(default_factory=dict)
+    watches: dict[int, Spans] = field(default_factory=dict)
+    answers: list[StoredAnswer] = field(default_factory=list)
 
     @property
     def size_bytes(self) -> int:

@@ -1,11 +1,29 @@
 """The statements on what is kept beside the records: grants, retained copies, formats' memories."""
 
 import sqlite3
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Final
 
 RETAINED_MAX: Final = 10_000
 MEMORIES_MAX: Final = 100_000
+ANSWERS_MAX: Final = 100_000
+_OLD_AT_ONCE: Final = 100
+
+
+@dataclass(frozen=True, slots=True)
+class StoredAnswer:
+    """What a request with an idempotency key was answered.
+
+    `key` is a hash of the key and its station, `body` one of what was sent; `at_us` is when, and
+    answers from before `since_us` are let go.
+    """
+
+    key: bytes
+    body: bytes
+    at_us: int
+    since_us: int
+    text: str
 
 
 class KeptRows:
@@ -51,4 +69,20 @@ class KeptRows:
         )
         self._connection.execute(
             "DELETE FROM memories WHERE id <= (SELECT max(id) FROM memories) - ?", (MEMORIES_MAX,)
+        )
+
+    def keep_answers(self, answers: Sequence[StoredAnswer]) -> None:
+        """Keep what requests were answered, for the last ANSWERS_MAX of them."""
+        rows = [(one.key, one.body, one.at_us, one.text) for one in answers]
+        if not rows:
+            return
+        self._connection.executemany(
+            "INSERT OR REPLACE INTO answers (key, body, at_us, text) VALUES (?, ?, ?, ?)", rows
+        )
+        # More go than come, so that old ones are gone in time without a look at all of them.
+        self._connection.execute(
+            "DELETE FROM answers WHERE id IN (SELECT id FROM"
+            " (SELECT id, at_us FROM answers ORDER BY id LIMIT ?) WHERE at_us < ?)"
+            " OR id <= (SELECT max(id) FROM answers) - ?",
+            (_OLD_AT_ONCE + len(rows), min(one.since_us for one in answers), ANSWERS_MAX),
         )

@@ -41,6 +41,12 @@ _SELECTED: Final = """
 SELECT b.id, b.records FROM batches b JOIN names t ON t.id = b.table_id
 JOIN names s ON s.id = b.station_id WHERE {where} AND b.id > ? ORDER BY b.id LIMIT ?
 """
+_LEFT: Final = """
+SELECT b.id, b.records FROM batches b
+WHERE b.table_id = (SELECT id FROM names WHERE name = ?)
+AND b.station_id = (SELECT id FROM names WHERE name = ?)
+AND (b.id <= ? OR (b.suspect = 1 AND b.received_us <= ?))
+"""
 _LETTERS: Final = """
 SELECT d.id, d.received_us, d.station, d.table_name, d.topic, d.kind, d.position, d.more, d.seq,
        d.fingerprint, d.flags, d.properties, p.body
@@ -247,6 +253,20 @@ class SpoolReader:
         return dict(
             self.rows("SELECT name, value FROM memories WHERE station = ? ORDER BY id", station)
         )
+
+    def answer(self, key: bytes, since_us: int) -> tuple[bytes, str] | None:
+        """Return the hash of the body and the answer of a request that came before, if it did."""
+        rows = self.rows(
+            "SELECT body, text FROM answers WHERE key = ? AND at_us >= ?", key, since_us
+        )
+        return rows[0] if rows else None
+
+    def left(self, station: str, table: str, last_batch: int, before_us: int) -> dict[int, int]:
+        """Return what a station has left of some moment: batch id → records.
+
+        That is all up to a batch, and what was set aside since then of what had arrived before.
+        """
+        return dict(self.rows(_LEFT, table, station, last_batch, before_us))
 
     def close(self) -> None:
         """Close the connection."""

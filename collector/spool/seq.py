@@ -13,7 +13,10 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
-from collector.spool.database import sync_folder
+from collector.spool.damage.quarantine import waiting
+from collector.spool.damage.wreck import highest_seq
+from collector.spool.database import disk_error, sync_folder
+from collector.spool.writer import Writer
 
 BLOCK: Final = 1 << 20
 RELEASED_US: Final = 1_790_000_000_000_000
@@ -61,6 +64,27 @@ class SeqNumbers:
         fresh.replace(self._path)
         sync_folder(self._path.parent)
         self._mark = mark
+
+
+def numbers_of(path: Path, writer: Writer) -> SeqNumbers:
+    """Return the numbers of a spool that was opened; closes it when they can't be had.
+
+    Raises:
+        SpoolError: the mark can't be moved.
+    """
+    try:
+        with writer.transaction() as rows:
+            known = rows.next_seq()
+        if known is None:
+            known = highest_seq(waiting(path))
+        try:
+            return SeqNumbers(path, known)
+        except OSError:
+            writer.ballast.give_up()
+            return SeqNumbers(path, known)
+    except OSError as error:
+        writer.close()
+        raise disk_error(error, path) from error
 
 
 def _without_a_mark(now_us: int) -> int:

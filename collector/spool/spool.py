@@ -14,8 +14,7 @@ from collector.model import Batch, Fault
 from collector.spool.ages import Ages
 from collector.spool.damage.batches import DamagedBatches
 from collector.spool.damage.names import Names
-from collector.spool.damage.quarantine import leave_marker, waiting
-from collector.spool.damage.wreck import highest_seq
+from collector.spool.damage.quarantine import leave_marker
 from collector.spool.database import disk_error
 from collector.spool.drops import Drops
 from collector.spool.group import Group
@@ -23,9 +22,10 @@ from collector.spool.limits import Limits
 from collector.spool.reader import READ_BYTES, Damaged, SpoolReader
 from collector.spool.room import Room
 from collector.spool.rows import Rows
-from collector.spool.seq import SeqNumbers
+from collector.spool.seq import numbers_of
 from collector.spool.steps import BREATH_S
 from collector.spool.taken import Taken
+from collector.spool.watched import Watched
 from collector.spool.writer import open_or_quarantine
 
 _DELETES_AT_ONCE: Final = 500
@@ -38,11 +38,12 @@ class Spool:
         self.path = path
         self.limits = limits
         self._writer = open_or_quarantine(path, limits)
-        self._seqs = self._numbers()
+        self._seqs = numbers_of(path, self._writer)
         self.reader = SpoolReader(path)
         self._writer.ballast.keep()
         self.room = Room(path, limits, self._writer)
         self._taken = Taken(self.reader.has_batches)
+        self.watched = Watched()
         self._drops = Drops(limits, self.reader, self._taken, self.remove, self.room.check)
         self._ages = Ages(limits, self.reader, self._taken, self.transaction)
         self._disk_is_full = False
@@ -50,21 +51,6 @@ class Spool:
         self._damaged = DamagedBatches(self.reader, self.transaction)
         self.stored: Callable[[Iterable[str]], None] = lambda _tables: None
         self.commits = 0
-
-    def _numbers(self) -> SeqNumbers:
-        try:
-            with self._writer.transaction() as rows:
-                known = rows.next_seq()
-            if known is None:
-                known = highest_seq(waiting(self.path))
-            try:
-                return SeqNumbers(self.path, known)
-            except OSError:
-                self._writer.ballast.give_up()
-                return SeqNumbers(self.path, known)
-        except OSError as error:
-            self._writer.close()
-            raise disk_error(error, self.path) from error
 
     def reserve(self, count: int = 1) -> int:
         """Reserve numbers for records and return the first."""
@@ -88,12 +74,18 @@ class Spool:
         self._ages.notice_a_step()
         if group.batches or group.dead_letters:
             self._fit(group)
-        with self._noticing_a_full_disk(), self.transaction() as rows:
+        commit = self.transaction()
+        with (
+            self._noticing_a_full_disk(),
+            self.watched.commit(group.watches) as note,
+            commit as rows,
+        ):
             for batch in group.batches:
-                rows.insert(batch)
+                note(rows.insert(batch), batch.seqs[0])
             rows.bury(group.dead_letters)
             rows.kept.keep_retained(group.retained)
             rows.kept.keep_memories(group.memories)
+            rows.kept.keep_answers(group.answers)
             rows.count(group.counts)
             self.keep_numbers(rows)
         self.stored({batch.table for batch in group.batches})
@@ -175,7 +167,9 @@ class Spool:
 
     def acknowledge(self, batches: Iterable[int]) -> None:
         """Note that Zerobus has these batches; the next commit, or tick, deletes them."""
-        self._taken.acknowledge(batches)
+        known = list(batches)
+        self._taken.acknowledge(known)
+        self.watched.settle(known)
 
     def remove(self, batches: Iterable[int], counted: str, reason: str = "") -> int:
         """Delete batches that no drain has taken, and count their records as `counted`.
@@ -183,23 +177,30 @@ class Spool:
         Returns the number of records. With a `reason` they are counted by station as well.
         """
         with self._taken.removing() as taken, self.transaction() as rows:
-            return rows.delete([one for one in batches if one not in taken], counted, reason)
+            chosen = [one for one in batches if one not in taken]
+            deleted = rows.delete(chosen, counted, reason)
+        self.watched.settle(chosen, counted)
+        return deleted
 
     def cut(self, batch: int, count: int) -> None:
         """Take the first `count` records, which Zerobus has acknowledged, out of a batch."""
         with self.transaction() as rows:
             rows.cut(batch, count, "delivered")
+        self.watched.settle_first(batch, count)
 
     def set_aside(self, batch: int) -> int:
         """Make the first record of a batch a suspect: a batch of its own; returns its id."""
         with self.transaction() as rows:
-            return rows.set_aside(batch)
+            suspect = rows.set_aside(batch)
+        self.watched.move_first(batch, suspect)
+        return suspect
 
     def bury(self, batch: Batch, fault: Fault) -> None:
         """Make a dead letter of the first record of a batch."""
         with self.transaction() as rows:
             rows.cut(batch.id, 1, "buried")
             rows.bury([batch.letter(0, fault)])
+        self.watched.settle_first(batch.id, 1, fault.reason)
 
     def encode_anew(
         self, batch: Batch, fingerprint: bytes, records: Sequence[bytes | Fault]
@@ -219,6 +220,8 @@ class Spool:
         with self.transaction() as rows:
             if rows.replace(batch, fingerprint, kept):
                 rows.bury(letters)
+        buried = [place for place, one in enumerate(records) if isinstance(one, Fault)]
+        self.watched.settle_places(batch.id, buried, "it does not fit the table's schema")
 
     def tick(self) -> None:
         """What a second brings, beside commits: deletes, expiry, a summary of drops, free pages.

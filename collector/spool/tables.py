@@ -6,7 +6,7 @@ copies the batches: a spool may be as large as the disk.
 
 from typing import Final
 
-VERSION: Final = 3
+VERSION: Final = 4
 
 TABLES: Final = """
 -- AUTOINCREMENT: an id is never given twice, so that a late acknowledgment can't meet a stranger.
@@ -67,6 +67,14 @@ CREATE TABLE memories (
     name TEXT NOT NULL,
     value BLOB NOT NULL,
     UNIQUE (station, name)
+);
+-- What requests with an idempotency key were answered, so that they can be answered so again.
+CREATE TABLE answers (
+    id INTEGER PRIMARY KEY,
+    key BLOB NOT NULL UNIQUE,
+    body BLOB NOT NULL,
+    at_us INTEGER NOT NULL,
+    text TEXT NOT NULL
 );
 -- Batches that were stamped by a clock which was then stepped: their age is counted right.
 CREATE TABLE clock_steps (
@@ -133,6 +141,15 @@ CREATE TABLE memories (
     name TEXT NOT NULL,
     value BLOB NOT NULL,
     UNIQUE (station, name)
+);
+""",
+    3: """
+CREATE TABLE answers (
+    id INTEGER PRIMARY KEY,
+    key BLOB NOT NULL UNIQUE,
+    body BLOB NOT NULL,
+    at_us INTEGER NOT NULL,
+    text TEXT NOT NULL
 );
 """,
 }
