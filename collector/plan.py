@@ -98,6 +98,14 @@ def plan(config: Config) -> Plan:
     return Plan(config, router, tuple(mappings))
 
 
+def mappings_anew(plan: Plan) -> tuple[Mapping, ...]:
+    """Compile the mappings of a plan once more, for another thread than that of the first ones."""
+    pairs = zip(plan.config.stations, plan.mappings, strict=True)
+    schemas = {station.schema_dir: mapping.schema for station, mapping in pairs}
+    compiled = (_compile(plan.config, station, schemas) for station in plan.config.stations)
+    return tuple(mapping for mapping in compiled if mapping is not None)
+
+
 def _taking_the_status(config: Config, router: Router) -> list[Problem]:
     """Say which stations would collect what the collector says of itself."""
     topic = config.mqtt.status_topic

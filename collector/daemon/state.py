@@ -242,6 +242,8 @@ def _drain(state: DrainState) -> dict[str, Any]:
         "hint": state.hint,
         "stuck": state.stuck,
         "last_ack_us": state.last_ack_us,
+        "last_error": state.last_error,
+        "last_error_us": state.last_error_us,
         "streams_opened": state.streams_opened,
         "ends": dict(state.ends),
         "in_flight_bytes": state.in_flight_bytes,

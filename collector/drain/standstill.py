@@ -100,6 +100,8 @@ class Standstill:
         if name == "streaming" and state.state in ("held", "waiting"):
             _log.info("%s: streaming again", self._table, extra={"table": self._table})
         state.state, state.reason, state.hint = name, reason, hint
+        if reason:
+            state.last_error, state.last_error_us = reason, time.time_ns() // 1000
         state.stuck = self._outdated.stuck
 
     def _hold(self, error: StreamError, word: int) -> None:

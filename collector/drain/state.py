@@ -14,6 +14,7 @@ class DrainState:
     `state` is one of idle, opening, streaming, waiting (the service is away) and held (the
     service said no). `stuck` says why some batches wait while others are sent. `ends` counts why
     streams ended or did not open; `sent_records` and `sent_bytes` count repeats as well.
+    `last_error` is the last `reason` that there was, also when it is over.
     """
 
     state: str = "idle"
@@ -29,6 +30,8 @@ class DrainState:
     sent_bytes: int = 0
     ack_latency: Latency = field(default_factory=Latency)
     suspects: int = 0
+    last_error: str = ""
+    last_error_us: int = 0
 
     def ended(self) -> Self:
         """Return what stays true of a table when all of its streams have ended: the counts."""

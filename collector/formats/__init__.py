@@ -1,7 +1,8 @@
 """The payload formats: one file each, found by its name in the configuration.
 
 A format is a module with `Options`, the keys that a station may give it under the format's name,
-and `compile(options, schema)`, which gives a `Decoder`. What decodes is plain values (dict, list,
+`MEDIA_TYPES`, by which a body of HTTP says that it is of this format, and
+`compile(options, schema)`, which gives a `Decoder`. What decodes is plain values (dict, list,
 str, bytes, int, float, Decimal, bool, None, aware datetime, date) or `Records`; what does not
 raises `collector.model.DecodeError` and nothing else, whatever the bytes. A format knows nothing of
 stations and columns. A hyphen in a name is an underscore in the file's. What several formats share
@@ -79,6 +80,12 @@ def options_of(name: str) -> type[FormatOptions]:
     """The options that a format takes; raises ValueError when there is no such format."""
     options: type[FormatOptions] = _load(name).Options
     return options
+
+
+def media_types(name: str) -> tuple[str, ...]:
+    """The types by which HTTP names a format; bytes that nobody names may be of any."""
+    types: tuple[str, ...] = _load(name).MEDIA_TYPES
+    return (*types, "application/octet-stream")
 
 
 def compile(name: str, options: FormatOptions, schema: "Schema") -> Decoder:  # noqa: A001

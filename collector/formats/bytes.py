@@ -7,7 +7,7 @@ The payload is the value, of at most 16 MiB.
 b'\x01g\x00\xe1'
 """
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from collector.formats import Decoder, FormatOptions
 from collector.formats.shared.plain import check_size
@@ -15,6 +15,8 @@ from collector.model import Arrival
 
 if TYPE_CHECKING:
     from collector.tables import Schema
+
+MEDIA_TYPES: Final[tuple[str, ...]] = ()
 
 
 class Options(FormatOptions):

@@ -47,6 +47,8 @@ _REFERENCES: Final = (25, 29)
 # Room for a mantissa of BIGNUM_BYTES_MAX and a power of two of EXPONENT_MAX, digit by digit.
 _EXACT: Final = Context(prec=8_000, traps=[Inexact])
 
+MEDIA_TYPES: Final[tuple[str, ...]] = ("application/cbor",)
+
 
 class Options(FormatOptions):
     """The format has none."""

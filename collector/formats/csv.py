@@ -40,6 +40,8 @@ REREAD_LINES_FREE: Final = 10_000
 _Names = tuple[str, ...]
 _Open = Callable[[Iterator[str]], Any]
 
+MEDIA_TYPES: Final[tuple[str, ...]] = ("text/csv", "text/plain")
+
 
 class Options(FormatOptions):
     """What separates the fields, and what they are called.

@@ -55,6 +55,8 @@ _WORDS: Final = {
 }
 _RANGES: Final = {"i": range(-(1 << 63), 1 << 63), "u": range(1 << 64)}
 
+MEDIA_TYPES: Final[tuple[str, ...]] = ("text/plain",)
+
 
 class Options(FormatOptions):
     """The format has none."""

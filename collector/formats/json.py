@@ -33,6 +33,8 @@ _HALF_PAIR: Final = re.compile(
     r"\\(?:u[dD][89abAB]..\\u[dD][c-fC-F]..|(?P<half>u[dD][89a-fA-F])|.)", re.DOTALL
 )
 
+MEDIA_TYPES: Final[tuple[str, ...]] = ("application/json",)
+
 
 class Options(FormatOptions):
     """The format has none."""

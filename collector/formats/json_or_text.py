@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 # What a JSON text may begin with; a word that begins otherwise is not even tried.
 _JSON: Final = frozenset(b'{["-0123456789tfn' + BLANKS.encode())
 
+MEDIA_TYPES: Final[tuple[str, ...]] = ("application/json", "text/plain")
+
 
 class Options(FormatOptions):
     """The format has none."""

@@ -34,6 +34,8 @@ SEPARATORS: Final = " \t,;&"
 _LINE_END: Final = re.compile(r"\r\n|\n|\r")
 _ESCAPED: Final = re.compile(r"\\(.)", re.DOTALL)
 
+MEDIA_TYPES: Final[tuple[str, ...]] = ("text/plain",)
+
 
 class Options(FormatOptions):
     """What stands between the pairs, and between a name and its value: one character each."""

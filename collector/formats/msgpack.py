@@ -28,6 +28,12 @@ if TYPE_CHECKING:
 # The library's own way to say it: timestamps are aware datetimes.
 _DATETIME: Final = 3
 
+MEDIA_TYPES: Final[tuple[str, ...]] = (
+    "application/msgpack",
+    "application/x-msgpack",
+    "application/vnd.msgpack",
+)
+
 
 class Options(FormatOptions):
     """The format has none."""

@@ -40,6 +40,8 @@ _NO_IMPORT: Final = (
     "such as Timestamp { int64 seconds = 1; int32 nanos = 2; }"
 )
 
+MEDIA_TYPES: Final[tuple[str, ...]] = ("application/x-protobuf", "application/protobuf")
+
 
 class Options(FormatOptions):
     """Which message the payloads are.

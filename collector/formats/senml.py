@@ -52,6 +52,8 @@ _BASES: Final = ("bn", "bt", "bu", "bv", "bs", "bver")
 _SUMS: Final = Context(prec=DIGITS_MAX, traps=[Inexact, InvalidOperation, Overflow])
 _URL_SAFE: Final = bytes.maketrans(b"-_", b"+/")
 
+MEDIA_TYPES: Final[tuple[str, ...]] = ("application/senml+json", "application/json")
+
 
 class Options(FormatOptions):
     """The format has none."""

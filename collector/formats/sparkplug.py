@@ -79,6 +79,8 @@ _KEYS: Final = _NODE_KEYS | {
 }  # fmt: skip
 _STATE_KEYS: Final = _NODE_KEYS | {"host", "online", "bd_seq"}
 
+MEDIA_TYPES: Final[tuple[str, ...]] = ()
+
 
 class Options(FormatOptions):
     """Whether records are metrics or states, and whether nodes are asked for their births."""

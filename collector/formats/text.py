@@ -8,7 +8,7 @@ nothing else: a byte order mark stays); what is left may be empty.
 '21.5'
 """
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from collector.formats import Decoder, FormatOptions
 from collector.formats.shared.text import BLANKS, text_of
@@ -16,6 +16,8 @@ from collector.model import Arrival
 
 if TYPE_CHECKING:
     from collector.tables import Schema
+
+MEDIA_TYPES: Final[tuple[str, ...]] = ("text/plain",)
 
 
 class Options(FormatOptions):

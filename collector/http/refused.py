@@ -1,9 +1,13 @@
 """A request that is not served, and what its client is told."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from http import HTTPStatus
 from types import MappingProxyType
 from typing import Any, Final
+
+RETRY_AFTER_S: Final = 5
+"""How long a client is told to wait when nothing can be stored."""
 
 _NOTHING: Final[Mapping[str, Any]] = MappingProxyType({})
 
@@ -28,3 +32,19 @@ class RefusedError(Exception):
         self.headers = {"Content-Type": "application/json", **headers}
         said = {"error": error, **({"hint": hint} if hint else {}), **more}
         self.body = json.dumps(said, ensure_ascii=False).encode() + b"\n"
+
+
+def unavailable(why: str) -> RefusedError:
+    """Return what a client is told while nothing can be stored."""
+    return RefusedError(
+        HTTPStatus.SERVICE_UNAVAILABLE,
+        f"nothing can be stored: {why}",
+        "Nothing of the request is stored: send it again.",
+        headers={"Retry-After": str(RETRY_AFTER_S)},
+    )
+
+
+def unknown_station(name: str, known: Iterable[str]) -> RefusedError:
+    """Return what a client is told of a station that there is not."""
+    there = ", ".join(known) or "none"
+    return RefusedError(HTTPStatus.NOT_FOUND, f"there is no station {name!r}", f"There is {there}.")

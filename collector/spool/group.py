@@ -25,6 +25,11 @@ class Group:
     watches: dict[int, Spans] = field(default_factory=dict)
     answers: list[StoredAnswer] = field(default_factory=list)
 
+    def answers_that_hold(self) -> list[StoredAnswer]:
+        """Return the answers whose batches were not taken out of the group to make it fit."""
+        stored = {batch.seqs[0] for batch in self.batches}
+        return [one for one in self.answers if one.first_seqs <= stored]
+
     @property
     def size_bytes(self) -> int:
         """About what it will take in the file."""

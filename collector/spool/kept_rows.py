@@ -16,7 +16,8 @@ class StoredAnswer:
     """What a request with an idempotency key was answered.
 
     `key` is a hash of the key and its station, `body` one of what was sent; `at_us` is when, and
-    answers from before `since_us` are let go.
+    answers from before `since_us` are let go. `first_seqs` are those of the batches that the answer
+    says are stored.
     """
 
     key: bytes
@@ -24,6 +25,7 @@ class StoredAnswer:
     at_us: int
     since_us: int
     text: str
+    first_seqs: frozenset[int] = frozenset()
 
 
 class KeptRows:

@@ -41,12 +41,15 @@ _SELECTED: Final = """
 SELECT b.id, b.records FROM batches b JOIN names t ON t.id = b.table_id
 JOIN names s ON s.id = b.station_id WHERE {where} AND b.id > ? ORDER BY b.id LIMIT ?
 """
-_LEFT: Final = """
-SELECT b.id, b.records FROM batches b
-WHERE b.table_id = (SELECT id FROM names WHERE name = ?)
-AND b.station_id = (SELECT id FROM names WHERE name = ?)
-AND (b.id <= ? OR (b.suspect = 1 AND b.received_us <= ?))
+_OF_STATION: Final = """
+SELECT records FROM batches WHERE table_id = (SELECT id FROM names WHERE name = ?)
+AND station_id = (SELECT id FROM names WHERE name = ?)
+AND id NOT IN (SELECT value FROM json_each(?))
 """
+_LEFT: Final = f"""
+SELECT coalesce(sum(records), 0) FROM ({_OF_STATION} AND suspect = 0 AND id <= ?
+UNION ALL {_OF_STATION} AND suspect = 1 AND received_us <= ? LIMIT ?)
+"""  # noqa: S608 - both parts stand here.
 _LETTERS: Final = """
 SELECT d.id, d.received_us, d.station, d.table_name, d.topic, d.kind, d.position, d.more, d.seq,
        d.fingerprint, d.flags, d.properties, p.body
@@ -261,12 +264,21 @@ class SpoolReader:
         )
         return rows[0] if rows else None
 
-    def left(self, station: str, table: str, last_batch: int, before_us: int) -> dict[int, int]:
-        """Return what a station has left of some moment: batch id → records.
+    def left(
+        self,
+        place: tuple[str, str],
+        moment: tuple[int, int],
+        acknowledged: Iterable[int],
+        at_most: int,
+    ) -> int:
+        """Return how many records a station has left of a moment; of so many batches at most.
 
-        That is all up to a batch, and what was set aside since then of what had arrived before.
+        `place` is the table and the station, `moment` the last batch and the time in µs by then:
+        what was set aside since is in later batches, but had arrived before.
         """
-        return dict(self.rows(_LEFT, table, station, last_batch, before_us))
+        among = (*place, _listed(acknowledged))
+        ((records,),) = self.rows(_LEFT, *among, moment[0], *among, moment[1], at_most)
+        return int(records)
 
     def close(self) -> None:
         """Close the connection."""

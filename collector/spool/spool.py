@@ -42,10 +42,10 @@ class Spool:
         self.reader = SpoolReader(path)
         self._writer.ballast.keep()
         self.room = Room(path, limits, self._writer)
-        self._taken = Taken(self.reader.has_batches)
+        self.taken = Taken(self.reader.has_batches)
         self.watched = Watched()
-        self._drops = Drops(limits, self.reader, self._taken, self.remove, self.room.check)
-        self._ages = Ages(limits, self.reader, self._taken, self.transaction)
+        self._drops = Drops(limits, self.reader, self.taken, self.remove, self.room.check)
+        self._ages = Ages(limits, self.reader, self.taken, self.transaction)
         self._disk_is_full = False
         self._names = Names(path, self.reader)
         self._damaged = DamagedBatches(self.reader, self.transaction)
@@ -85,7 +85,7 @@ class Spool:
             rows.bury(group.dead_letters)
             rows.kept.keep_retained(group.retained)
             rows.kept.keep_memories(group.memories)
-            rows.kept.keep_answers(group.answers)
+            rows.kept.keep_answers(group.answers_that_hold())
             rows.count(group.counts)
             self.keep_numbers(rows)
         self.stored({batch.table for batch in group.batches})
@@ -133,7 +133,7 @@ class Spool:
         `damaged`.
         """
         # Copied before the read: what a commit deletes meanwhile is still known as acknowledged.
-        acknowledged = set(self._taken.acknowledged())
+        acknowledged = set(self.taken.acknowledged())
         while batches := list(self.reader.batches(table, after, limit, max_bytes=max_bytes)):
             if found := self._sound(batches, table, acknowledged):
                 return found
@@ -142,7 +142,7 @@ class Spool:
 
     def pick(self, table: str, batches: Iterable[int], limit: int) -> Sequence[Batch]:
         """Return the first of these batches that are still to be sent; suspects are left out."""
-        acknowledged = set(self._taken.acknowledged())
+        acknowledged = set(self.taken.acknowledged())
         wanted = [one for one in batches if one not in acknowledged]
         return self._sound(self.reader.batches(table, 0, limit, wanted), table, acknowledged)
 
@@ -159,16 +159,16 @@ class Spool:
 
     def take(self, batches: Sequence[int]) -> bool:
         """Mark batches that are about to be sent; False, and no mark, when one is gone."""
-        return self._taken.take(batches)
+        return self.taken.take(batches)
 
     def release(self, batches: Iterable[int]) -> None:
         """Say that batches which were taken are not in flight any more."""
-        self._taken.release(batches)
+        self.taken.release(batches)
 
     def acknowledge(self, batches: Iterable[int]) -> None:
         """Note that Zerobus has these batches; the next commit, or tick, deletes them."""
         known = list(batches)
-        self._taken.acknowledge(known)
+        self.taken.acknowledge(known)
         self.watched.settle(known)
 
     def remove(self, batches: Iterable[int], counted: str, reason: str = "") -> int:
@@ -176,7 +176,7 @@ class Spool:
 
         Returns the number of records. With a `reason` they are counted by station as well.
         """
-        with self._taken.removing() as taken, self.transaction() as rows:
+        with self.taken.removing() as taken, self.transaction() as rows:
             chosen = [one for one in batches if one not in taken]
             deleted = rows.delete(chosen, counted, reason)
         self.watched.settle(chosen, counted)
@@ -283,16 +283,16 @@ class Spool:
     def transaction(self) -> Iterator[Rows]:
         """One commit, which also deletes some of what was acknowledged before it began."""
         with self._writer.transaction() as rows:
-            acknowledged = self._taken.acknowledged()[:_DELETES_AT_ONCE]
+            acknowledged = self.taken.acknowledged()[:_DELETES_AT_ONCE]
             yield rows
             if acknowledged:
                 rows.delete(acknowledged)
         self.commits += 1
-        self._taken.deleted(acknowledged)
+        self.taken.deleted(acknowledged)
 
     def _delete(self) -> None:
         """Delete what is acknowledged by now, in commits so short that the intake can wait."""
-        for at in range(0, len(self._taken.acknowledged()), _DELETES_AT_ONCE):
+        for at in range(0, len(self.taken.acknowledged()), _DELETES_AT_ONCE):
             if at:
                 time.sleep(BREATH_S)
             with self.transaction():

@@ -6,24 +6,25 @@ delivered: its watch does not end, and whoever waits gives up in time.
 """
 
 import threading
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 
-Spans = Sequence[tuple[int, "Watch | None"]]
+Spans = list[tuple[int, "Watch | None"]]
 """The records of a batch in their order: so many, and whose they are."""
 
 
 class Watch:
-    """Waits for `count` records; `ended` is called once, from any thread, and must be quick.
+    """Waits for `count` records; usable from every thread.
 
     `undelivered` says why some were not delivered, or is empty; it counts when the watch has ended.
     """
 
-    def __init__(self, count: int, ended: Callable[[], None]) -> None:
+    def __init__(self, count: int) -> None:
         self.undelivered = ""
         self.batches: set[int] = set()
         self._waiting = count
-        self._ended = ended
+        self._lock = threading.Lock()
+        self._told: list[Callable[[], None]] = []
 
     @property
     def has_ended(self) -> bool:
@@ -37,10 +38,20 @@ class Watch:
 
     def settle(self, count: int, undelivered: str = "") -> None:
         """Note what became of some records."""
-        self.undelivered = self.undelivered or undelivered
-        was_open, self._waiting = self._waiting > 0, self._waiting - count
-        if was_open and self._waiting <= 0:
-            self._ended()
+        with self._lock:
+            self.undelivered = self.undelivered or undelivered
+            self._waiting -= count
+            told, self._told = (self._told, []) if self.has_ended else ([], self._told)
+        for tell in told:
+            tell()
+
+    def tell(self, ended: Callable[[], None]) -> None:
+        """Call `ended` once, when the watch has ended: by any thread, so that it must be quick."""
+        with self._lock:
+            if not self.has_ended:
+                self._told.append(ended)
+                return
+        ended()
 
 
 class Watched:
@@ -48,7 +59,7 @@ class Watched:
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._spans: dict[int, list[tuple[int, Watch | None]]] = {}
+        self._spans: dict[int, Spans] = {}
 
     def __len__(self) -> int:
         return len(self._spans)
@@ -132,9 +143,9 @@ class Watched:
                 if watch is not None:
                     watch.batches.add(batch)
 
-    def _take_first(self, batch: int, count: int) -> list[tuple[int, Watch | None]]:
+    def _take_first(self, batch: int, count: int) -> Spans:
         spans = self._spans.get(batch)
-        taken: list[tuple[int, Watch | None]] = []
+        taken: Spans = []
         while spans and count > 0:
             size, watch = spans.pop(0)
             part = min(size, count)

@@ -1,0 +1,174 @@
+"""The endpoints of the station over HTTP, and the documents about them."""
+
+from collections.abc import Callable
+from http import HTTPStatus
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any, Final
+
+import fastapi_offline
+from fastapi import FastAPI, Request, Response
+from fastapi.openapi.docs import get_redoc_html, get_swagger_ui_html
+from fastapi.responses import FileResponse, HTMLResponse, JSONResponse
+
+from collector.http import health
+from collector.http.asgi import App
+from collector.http.ingest.intake import HttpIntake
+from collector.http.ingest.target import Target
+from collector.http.openapi import document_of
+from collector.http.pages import Pages
+from collector.http.refused import RefusedError
+
+PROGRAM: Final = "zerobus-collector"
+Look = Callable[[], dict[str, Any]]
+"""Gives the state of every part of the line, as `LineState.look` does; in any thread."""
+
+_ASSETS: Final = Path(fastapi_offline.__file__).parent / "static"
+_WORDS: Final = {
+    "/metrics": "Figures for Prometheus",
+    "/livez": "Whether every loop beats",
+    "/readyz": "Whether what comes can be stored",
+}
+# Swagger UI and ReDoc come with a script in the page, and write styles.
+_DOCS_HEADERS: Final = {
+    "Content-Security-Policy": (
+        "default-src 'none'; script-src 'self' 'unsafe-inline'; worker-src blob:;"
+        " style-src 'self' 'unsafe-inline'; img-src 'self' data:; connect-src 'self';"
+        " base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+    )
+}
+
+
+class Endpoints:
+    """What the endpoints lead to; each app answers below its path."""
+
+    def __init__(
+        self, intake: HttpIntake, ingest: App, flush: App, page: App, pages: Pages, look: Look
+    ) -> None:
+        self.intake = intake
+        self.ingest = ingest
+        self.flush = flush
+        self.page = page
+        self.pages = pages
+        self.look = look
+
+
+def make_app(to: Endpoints) -> App:
+    """Put the endpoints together."""
+    app = FastAPI(title=PROGRAM, version=version(PROGRAM), docs_url=None, redoc_url=None)
+    app.add_exception_handler(RefusedError, _refuse)
+    app.add_exception_handler(HTTPStatus.NOT_FOUND, _refuse_path)
+    app.add_exception_handler(HTTPStatus.METHOD_NOT_ALLOWED, _refuse_method)
+    app.add_route("/ingest/{station}", to.ingest, ["POST"], include_in_schema=False)
+    app.add_route("/flush/{station}", to.flush, ["POST"], include_in_schema=False)
+    for path, words in _WORDS.items():
+        app.add_api_route(path, _page(to.pages, path), summary=words, tags=["health"])
+    _add_health(app, to)
+    _add_documents(app, to.intake)
+    app.mount("/ui", to.page)
+    return app
+
+
+def _add_health(app: FastAPI, to: Endpoints) -> None:
+    def about() -> Response:
+        stations = {name: _about(target) for name, target in to.intake.targets.items()}
+        said = {
+            "service": PROGRAM,
+            "version": version(PROGRAM),
+            "gateway": to.look()["gateway"],
+            "stations": stations,
+            **{name: f"/{name}" for name in ("health", "metrics", "docs", "redoc", "ui")},
+        }
+        return JSONResponse(said)
+
+    def of_all() -> Response:
+        return _health(health.of_all(to.look()))
+
+    def of_station(station: str) -> Response:
+        return _health(health.of_station(to.intake.find(station).station, to.look()))
+
+    app.add_api_route("/", about, summary="Version, stations, and their endpoints")
+    app.add_api_route("/health", of_all, summary="How the line is, and why", tags=["health"])
+    app.add_api_route("/health/{station}", of_station, include_in_schema=False)
+
+
+def _about(target: Target) -> dict[str, Any]:
+    station = target.station
+    endpoints = {name: f"/{name}/{station.name}" for name in ("ingest", "flush", "health")}
+    if target.why_not:
+        endpoints["ingest"] = None
+    return {"table": station.table, "format": station.format, **endpoints}
+
+
+def _health(said: dict[str, Any]) -> Response:
+    failing = said["health"] == "failing"
+    return JSONResponse(said, HTTPStatus.SERVICE_UNAVAILABLE if failing else HTTPStatus.OK)
+
+
+def _page(pages: Pages, path: str) -> Callable[[Request], Response]:
+    def answer(request: Request) -> Response:
+        found = pages.answer(path, request.headers.get("accept", ""))
+        return Response(found.body, found.status, media_type=found.content_type)
+
+    return answer
+
+
+def _add_documents(app: FastAPI, intake: HttpIntake) -> None:
+    """Add the OpenAPI document of this moment, and two pages that show it without a network."""
+    base = app.openapi
+
+    def document() -> dict[str, Any]:
+        return document_of(base(), intake.targets)
+
+    app.openapi = document  # type: ignore[method-assign]
+
+    def docs() -> Response:
+        page = get_swagger_ui_html(
+            openapi_url="/openapi.json",
+            title=PROGRAM,
+            swagger_js_url="/docs/swagger-ui-bundle.js",
+            swagger_css_url="/docs/swagger-ui.css",
+            swagger_favicon_url="/docs/favicon.png",
+        )
+        return HTMLResponse(page.body, headers=_DOCS_HEADERS)
+
+    def redoc() -> Response:
+        page = get_redoc_html(
+            openapi_url="/openapi.json",
+            title=PROGRAM,
+            redoc_js_url="/docs/redoc.standalone.js",
+            redoc_favicon_url="/docs/favicon.png",
+            with_google_fonts=False,
+        )
+        return HTMLResponse(page.body, headers=_DOCS_HEADERS)
+
+    def asset(name: str) -> Response:
+        # Of the files that are there, so that no path can be made of a name.
+        files = {path.name: path for path in _ASSETS.iterdir()}
+        if name not in files:
+            raise RefusedError(HTTPStatus.NOT_FOUND, "there is no such file", "See /docs.")
+        return FileResponse(files[name], headers={"Cache-Control": "max-age=3600"})
+
+    for path, endpoint in (("/docs", docs), ("/redoc", redoc), ("/docs/{name}", asset)):
+        app.add_api_route(path, endpoint, include_in_schema=False)
+
+
+def _refuse(_: Request, refused: Exception) -> Response:
+    assert isinstance(refused, RefusedError)  # noqa: S101 - it is registered for nothing else.
+    return Response(refused.body, refused.status, refused.headers)
+
+
+def _refuse_path(request: Request, _: Exception) -> Response:
+    path = request.url.path[:100]
+    return _refuse(request, RefusedError(HTTPStatus.NOT_FOUND, f"there is no {path}", "See /docs."))
+
+
+def _refuse_method(request: Request, error: Exception) -> Response:
+    allowed = (getattr(error, "headers", None) or {}).get("Allow", "")
+    refused = RefusedError(
+        HTTPStatus.METHOD_NOT_ALLOWED,
+        f"{request.method[:20]} is not what this endpoint takes",
+        f"It takes {allowed}." if allowed else "See /docs.",
+        headers={"Allow": allowed} if allowed else {},
+    )
+    return _refuse(request, refused)

@@ -1,0 +1,63 @@
+"""`POST /flush/{station}`: waits until what is spooled is acknowledged, or says what is left."""
+
+import asyncio
+import json
+from http import HTTPStatus
+from typing import Final
+
+from collector.config import Http
+from collector.http.asgi import Receive, Scope, Send, reply
+from collector.http.ingest.intake import HttpIntake
+from collector.http.query import Query
+from collector.http.waiting import Backlog, within
+from collector.spool import Spool
+from collector.spool.reader import SpoolReader
+
+LOOK_EVERY_S: Final = 0.1
+
+
+class Flush:
+    """Answers the requests of one server; its reader is its own, so that nobody waits for it."""
+
+    def __init__(
+        self, intake: HttpIntake, spool: Spool, reader: SpoolReader, options: Http
+    ) -> None:
+        self._intake = intake
+        self._spool = spool
+        self._reader = reader
+        self._timeout_s = options.timeout
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request, as ASGI has it."""
+        station = self._intake.find(scope["path_params"]["station"]).station
+        timeout_s = Query(scope["query_string"], ("timeout",)).duration("timeout", self._timeout_s)
+        backlog = await asyncio.to_thread(Backlog, self._spool, self._reader, station)
+        waited = await asyncio.to_thread(backlog.is_left)
+        if waited:
+            await within(timeout_s, _gone(backlog), receive)
+        left = await asyncio.to_thread(backlog.left) if waited else 0
+        said = {
+            "status": "flushed" if not left else "pending",
+            "station": station.name,
+            "table": station.table,
+            "flushed": not left,
+            "left": left,
+            "message": _message(left, waited=waited),
+        }
+        status = HTTPStatus.ACCEPTED if left else HTTPStatus.OK
+        body = json.dumps(said).encode() + b"\n"
+        await reply(send, status, (("Content-Type", "application/json"),), body)
+
+
+async def _gone(backlog: Backlog) -> None:
+    # Deletes have no event, and acknowledgments come many in a second.
+    while await asyncio.to_thread(backlog.is_left):  # noqa: ASYNC110
+        await asyncio.sleep(LOOK_EVERY_S)
+
+
+def _message(left: int, *, waited: bool) -> str:
+    if left:
+        return f"{left:,} records are on this box's disk, and Zerobus has not acknowledged them yet"
+    if not waited:
+        return "nothing was waiting: Zerobus has acknowledged all"
+    return "Zerobus has acknowledged all that was spooled before"

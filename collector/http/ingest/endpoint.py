@@ -1,0 +1,140 @@
+"""`POST /ingest/{station}`: a request becomes records on the disk, and hears so.
+
+202 says that they are on this box's disk, 200 that Zerobus has acknowledged them too. Neither is
+said of anything else.
+"""
+
+import hashlib
+import json
+import time
+from dataclasses import dataclass
+from http import HTTPStatus
+from typing import Any, Final
+
+from collector.config import Http
+from collector.http.asgi import Receive, Scope, Send, header, reply
+from collector.http.body import Bodies
+from collector.http.ingest.answers import KEY_MAX_CHARS, key_of
+from collector.http.ingest.intake import HttpIntake
+from collector.http.ingest.payloads import payloads_of
+from collector.http.ingest.submission import Stored, Submission
+from collector.http.query import Query
+from collector.http.refused import RefusedError
+from collector.http.waiting import ended, within
+from collector.spool import Spool
+
+PARAMETERS: Final = ("topic", "wait_for_ack", "timeout", "partial")
+_JSON: Final = (("Content-Type", "application/json"),)
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What the parameters of a request ask for; `timeout_s` is how long it waits for Zerobus."""
+
+    topic: str = ""
+    waits: bool = False
+    partial: bool = False
+    timeout_s: float = 0.0
+
+    @classmethod
+    def of(cls, raw: bytes, timeout_s: float) -> "Asked":
+        """Read the parameters; raises RefusedError."""
+        if not raw:
+            return cls()
+        query = Query(raw, PARAMETERS)
+        return cls(
+            query.text("topic"),
+            query.flag("wait_for_ack"),
+            query.flag("partial"),
+            query.duration("timeout", timeout_s),
+        )
+
+
+class Ingest:
+    """Answers the requests of one server."""
+
+    def __init__(self, intake: HttpIntake, spool: Spool, bodies: Bodies, options: Http) -> None:
+        self._intake = intake
+        self._spool = spool
+        self._bodies = bodies
+        self._timeout_s = options.timeout
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request, as ASGI has it."""
+        name: str = scope["path_params"]["station"]
+        target = self._intake.find(name)
+        if target.why_not:
+            raise RefusedError(HTTPStatus.CONFLICT, f"{name}: {target.why_not}")
+        asked = Asked.of(scope["query_string"], self._timeout_s)
+        key = header(scope, "idempotency-key")
+        if len(key) > KEY_MAX_CHARS:
+            text = f"Idempotency-Key has over {KEY_MAX_CHARS} characters"
+            raise RefusedError(HTTPStatus.BAD_REQUEST, text)
+        with await self._bodies.read(scope, receive) as body:
+            content_type = header(scope, "content-type")
+            payloads, is_lines = payloads_of(body, content_type, target.station.format)
+            submission = Submission(
+                name,
+                asked.topic,
+                payloads,
+                len(body),
+                time.time_ns() // 1000,
+                is_lines,
+                asked.partial,
+                key_of(name, key) if key else b"",
+                _hash(body, asked) if key else b"",
+                asked.waits,
+            )
+            self._intake.submit(submission)
+            stored = await submission.settled
+        acknowledged = asked.waits and await self._wait(stored, asked, receive, bool(key))
+        said = _answer(name, stored, asked, acknowledged=acknowledged)
+        status = HTTPStatus.OK if acknowledged else HTTPStatus.ACCEPTED
+        await reply(send, status, _JSON, said)
+
+    async def _wait(self, stored: Stored, asked: Asked, receive: Receive, is_keyed: bool) -> bool:
+        """Wait for Zerobus; False when it has not acknowledged all, or nobody here can know."""
+        watch = stored.watch
+        if watch is None:
+            return False
+        if not watch.has_ended:
+            await within(asked.timeout_s, ended(watch), receive)
+        if not watch.has_ended and not is_keyed:
+            self._spool.watched.drop(watch)
+        return watch.is_delivered
+
+
+def _hash(body: bytes, asked: Asked) -> bytes:
+    """Tell one request of a key from another by all that decides what is stored."""
+    rest = f"{asked.topic}\0{asked.partial}\0".encode()
+    return hashlib.blake2b(rest + body, digest_size=16).digest()
+
+
+def _answer(station: str, stored: Stored, asked: Asked, *, acknowledged: bool) -> bytes:
+    said: dict[str, Any] = {
+        "status": "acknowledged" if acknowledged else "stored",
+        "station": station,
+        "table": stored.table,
+        "seq": stored.first_seq,
+        "last_seq": stored.last_seq,
+        "count": stored.count,
+        "acknowledged": acknowledged,
+        "wait_for_ack": asked.waits,
+        "message": _message(stored, asked, acknowledged=acknowledged),
+    }
+    if stored.errors:
+        said["errors"] = stored.errors
+    if stored.repeated:
+        said["repeated"] = True
+    return json.dumps(said).encode() + b"\n"
+
+
+def _message(stored: Stored, asked: Asked, *, acknowledged: bool) -> str:
+    watch = stored.watch
+    if acknowledged:
+        return "Zerobus has acknowledged it"
+    if asked.waits and watch is not None and watch.has_ended:
+        return f"not all of it was delivered: {watch.undelivered}"
+    if asked.waits and watch is None:
+        return "on this box's disk since before the collector started; /flush says when it is sent"
+    return "on this box's disk: it is sent, and kept until Zerobus has acknowledged it"

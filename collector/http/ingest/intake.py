@@ -1,0 +1,162 @@
+"""The loop from a request to its answer: map, commit, answer. A thread of its own.
+
+The order of its steps is the promise, as that of the intake from the broker: nothing is answered
+as stored before `Spool.append` has returned. Requests that come while a commit is made, or shortly
+after one, share the next.
+"""
+
+import asyncio
+import contextlib
+import logging
+import threading
+import time
+from collections import deque
+from collections.abc import Iterable, Mapping
+from typing import Final
+
+from collector.config import Http
+from collector.errors import SpoolError
+from collector.http.ingest.answers import Answers
+from collector.http.ingest.requests import Requests
+from collector.http.ingest.submission import Outcome, Submission
+from collector.http.ingest.target import Target, targets_of
+from collector.http.refused import RefusedError, unavailable, unknown_station
+from collector.plan import Plan
+from collector.spool import Spool
+
+_log = logging.getLogger(__name__)
+
+_WAIT_S: Final = 1.0
+
+
+class HttpIntake(threading.Thread):
+    """Takes submissions from the loop of a server and stores them.
+
+    `paused` says why nothing could be stored at the last try, or is empty.
+    """
+
+    def __init__(self, plan: Plan, options: Http, spool: Spool) -> None:
+        super().__init__(name="http intake", daemon=True)
+        self._spool = spool
+        self._answers = Answers(spool)
+        self.change(plan, options)
+        self._inbox: deque[Submission] = deque()
+        self._arrived = threading.Event()
+        self._stopping = threading.Event()
+        self._commit_at = 0.0
+        self.paused = ""
+        self.beat = time.monotonic()
+
+    def change(self, plan: Plan, options: Http) -> None:
+        """Go on by another plan: the next commit meets it. Called by the thread that reloads."""
+        self._answers.window_s = options.idempotency_window
+        self._interval_s = options.commit_interval
+        self._commit_max_bytes = plan.config.spool.commit_max_bytes
+        self._targets = targets_of(plan, self._spool)
+
+    # -- the loop of a server ------------------------------------------------------------------
+
+    def submit(self, submission: Submission) -> None:
+        """Hand over a request; its `settled` is resolved when it is stored, or refused."""
+        self._inbox.append(submission)
+        self._arrived.set()
+
+    @property
+    def targets(self) -> Mapping[str, Target]:
+        """The stations that requests may name; what they have brought is the intake's alone."""
+        return self._targets
+
+    def find(self, station: str) -> Target:
+        """Return the target of a name; raises RefusedError."""
+        if (target := self._targets.get(station)) is None:
+            raise unknown_station(station, self._targets)
+        return target
+
+    @property
+    def waiting(self) -> int:
+        """Return how many requests wait for a commit."""
+        return len(self._inbox)
+
+    # -- the loop ------------------------------------------------------------------------------
+
+    def run(self) -> None:
+        """Store what comes until told to end; what is there by then is stored as well."""
+        while not (self._stopping.is_set() and not self._inbox):
+            self.beat = time.monotonic()
+            if not self._arrived.wait(_WAIT_S):
+                continue
+            self._stopping.wait(max(0.0, self._commit_at - time.monotonic()))
+            self._arrived.clear()
+            if submissions := self._take():
+                self._store(submissions)
+
+    def stop(self) -> None:
+        """Ask the loop to end when it has stored what it has."""
+        self._stopping.set()
+        self._arrived.set()
+
+    def is_beating(self, within_s: float) -> bool:
+        """Say whether the loop is alive."""
+        return time.monotonic() - self.beat < within_s
+
+    def _take(self) -> list[Submission]:
+        """Return what the next commit is to hold."""
+        taken: list[Submission] = []
+        size = 0
+        while self._inbox and size < self._commit_max_bytes:
+            taken.append(self._inbox.popleft())
+            size += taken[-1].size_bytes
+        if self._inbox:
+            self._arrived.set()
+        return taken
+
+    def _store(self, submissions: list[Submission]) -> None:
+        """Map, commit, answer: each only when the step before it went well."""
+        requests = Requests(self._targets, self._answers)
+        try:
+            for submission in submissions:
+                requests.add(submission)
+            if (group := requests.group()) is not None:
+                self._spool.append(group)
+        except SpoolError as error:
+            outcomes = self._fail(submissions, requests, error)
+        else:
+            outcomes = requests.outcomes(group)
+            self._note_room()
+        requests.clear()
+        self._commit_at = time.monotonic() + self._interval_s
+        _settle(outcomes)
+
+    def _fail(
+        self, submissions: list[Submission], requests: Requests, error: SpoolError
+    ) -> list[tuple[Submission, Outcome]]:
+        if not self.paused:
+            _log.error("requests can't be stored and are refused: %s", error)
+        self.paused = str(error)
+        return requests.failed(submissions, unavailable(str(error)))
+
+    def _note_room(self) -> None:
+        if self.paused:
+            _log.info("requests are stored again")
+        self.paused = ""
+
+
+def _settle(outcomes: Iterable[tuple[Submission, Outcome]]) -> None:
+    """Wake the loop of a server once for all that were decided together."""
+    by_loop: dict[asyncio.AbstractEventLoop, list[tuple[Submission, Outcome]]] = {}
+    for submission, outcome in outcomes:
+        by_loop.setdefault(submission.settled.get_loop(), []).append((submission, outcome))
+    for loop, decided in by_loop.items():
+        # A server that was stopped meanwhile has no clients any more.
+        with contextlib.suppress(RuntimeError):
+            loop.call_soon_threadsafe(_resolve, decided)
+
+
+def _resolve(decided: Iterable[tuple[Submission, Outcome]]) -> None:
+    for submission, outcome in decided:
+        if submission.settled.done():
+            continue  # The client is gone.
+        if isinstance(outcome, RefusedError):
+            submission.settled.set_exception(outcome)
+        else:
+            submission.settled.set_result(outcome)

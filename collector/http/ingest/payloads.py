@@ -1,0 +1,39 @@
+"""From the body of a request to payloads in the format of its station."""
+
+from http import HTTPStatus
+from typing import Final
+
+from collector import formats
+from collector.http.refused import RefusedError
+
+_LINES: Final = frozenset({"application/x-ndjson", "application/ndjson", "application/jsonl"})
+_JSON: Final = "application/json"
+
+
+def media_types_of(format_name: str) -> tuple[str, ...]:
+    """Return what the `Content-Type` of a request for a station of this format may be."""
+    known = formats.media_types(format_name)
+    return (*known, *sorted(_LINES)) if _JSON in known else known
+
+
+def payloads_of(body: bytes, content_type: str, format_name: str) -> tuple[list[bytes], bool]:
+    """Return the payloads of a body, and whether they are its lines.
+
+    Empty lines are none. A body without a `Content-Type` is taken for one of the station's format.
+
+    Raises:
+        RefusedError: the type is none of the format, or there is nothing in the body.
+    """
+    media_type = content_type.partition(";")[0].strip().lower()
+    known = media_types_of(format_name)
+    if media_type and media_type not in known:
+        raise RefusedError(
+            HTTPStatus.UNSUPPORTED_MEDIA_TYPE,
+            f"Content-Type {media_type[:100]!r} is not what this station takes",
+            f"It takes {', '.join(known)}.",
+        )
+    if not body.strip():
+        raise RefusedError(HTTPStatus.BAD_REQUEST, "the body is empty", "Send a record.")
+    if media_type in _LINES:
+        return [line for line in body.splitlines() if line.strip()], True
+    return [body], False

@@ -1,0 +1,184 @@
+"""What one commit of the HTTP intake will store: the records of many requests, mapped.
+
+Unlike a message, a request has somebody who hears what is wrong with it: its bad records become
+errors in the answer, not dead letters, and of a request that is refused nothing is kept.
+"""
+
+import logging
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
+from http import HTTPStatus
+from typing import Any
+
+from collector.errors import SpoolError
+from collector.http.ingest.answers import Answers, check_same
+from collector.http.ingest.misfits import errors_of
+from collector.http.ingest.part import Part
+from collector.http.ingest.submission import Outcome, Stored, Submission
+from collector.http.ingest.target import Target
+from collector.http.refused import RefusedError, unavailable, unknown_station
+from collector.model import Message
+from collector.spool import Group
+from collector.spool.watched import Watch
+
+_log = logging.getLogger(__name__)
+
+
+class Requests:
+    """The requests of one commit, mapped one after the other."""
+
+    def __init__(self, targets: Mapping[str, Target], answers: Answers) -> None:
+        self._targets = targets
+        self._answers = answers
+        self._parts: dict[str, list[Part]] = {}
+        self._by_key: dict[bytes, Part] = {}
+        self._repeats: list[tuple[Submission, Part]] = []
+        self._answered: list[tuple[Submission, Outcome]] = []
+        self._counts: Counter[tuple[str, str]] = Counter()
+
+    def add(self, submission: Submission) -> None:
+        """Map a request; or note how it is refused, or that it came before.
+
+        Raises:
+            SpoolError: no number could be reserved; nothing of the group can be stored.
+        """
+        try:
+            if submission.key and self._came_before(submission):
+                return
+            self._take(submission)
+        except RefusedError as refused:
+            self._answered.append((submission, refused))
+
+    def group(self) -> Group | None:
+        """Return what the commit is to store; None when there is nothing."""
+        if not self._counts:
+            return None
+        group = Group(counts=self._counts)
+        for name, parts in self._parts.items():
+            target = self._targets[name]
+            batches = target.records.batches(parts[0].submission.received_us) if parts else []
+            for part in parts:
+                part.find_in(batches, group)
+            group.batches += batches
+            group.answers += [self._answers.of(part) for part in parts if part.submission.key]
+            target.count(group.counts)
+        return group
+
+    def outcomes(self, group: Group | None) -> list[tuple[Submission, Outcome]]:
+        """Return what every request is told, when its commit was made."""
+        kept = {batch.seqs[0] for batch in group.batches} if group is not None else set()
+        settled: dict[int, Outcome] = {}
+        for part in self._all_parts():
+            is_kept = part.first_seqs <= kept
+            settled[id(part)] = part.stored() if is_kept else unavailable("the spool is full")
+            if is_kept and part.submission.key:
+                self._answers.remember(part)
+        first = [(part.submission, settled[id(part)]) for part in self._all_parts()]
+        again = [(one, _repeated(settled[id(part)])) for one, part in self._repeats]
+        return [*self._answered, *first, *again]
+
+    def failed(
+        self, submissions: Iterable[Submission], refused: RefusedError
+    ) -> list[tuple[Submission, Outcome]]:
+        """Return what every request is told, when there was no commit."""
+        answered = {id(one): outcome for one, outcome in self._answered}
+        return [(one, answered.get(id(one), refused)) for one in submissions]
+
+    def clear(self) -> None:
+        """Forget what was mapped: it is stored, or its clients are told that it is not."""
+        for name in self._parts:
+            self._targets[name].records.clear()
+
+    def _all_parts(self) -> list[Part]:
+        return [part for parts in self._parts.values() for part in parts]
+
+    def _came_before(self, submission: Submission) -> bool:
+        """Whether a request of this key is in the group, or was answered within the window."""
+        if (part := self._by_key.get(submission.key)) is not None:
+            check_same(submission, part.submission.body)
+            self._repeats.append((submission, part))
+            return True
+        if (stored := self._answers.known(submission)) is not None:
+            self._answered.append((submission, stored))
+            return True
+        return False
+
+    def _take(self, submission: Submission) -> None:
+        target = self._find(submission.station)
+        topic, captures = target.place(submission.topic)
+        parts = self._parts.setdefault(submission.station, [])
+        records = target.records
+        start, unknown_keys = len(records.records), records.mapping.unknown_keys
+        errors = self._map(submission, target, topic, captures)
+        count = len(records.records) - start
+        if errors and not (submission.partial and count):
+            del records.records[start:]
+            records.mapping.unknown_keys = unknown_keys
+            raise _bad(errors)
+        self._counts["", "received"] += 1
+        self._counts["", "recorded" if count else "ignored:no_rows"] += 1
+        records.messages += count > 0
+        records.without_rows += not count
+        watch = Watch(count) if submission.watched or submission.key else None
+        part = Part(submission, target, start, start + count, errors, watch)
+        parts.append(part)
+        if submission.key:
+            self._by_key[submission.key] = part
+
+    def _find(self, station: str) -> Target:
+        target = self._targets.get(station)
+        if target is None:
+            raise unknown_station(station, self._targets)
+        return target
+
+    def _map(
+        self, submission: Submission, target: Target, topic: str, captures: dict[str, str]
+    ) -> list[dict[str, Any]]:
+        """Append the records of a request to those of its station; returns what is wrong."""
+        station, records = target.records, target.records.records
+        encode, raw_topic = station.mapping.encode, topic.encode()
+        errors: list[dict[str, Any]] = []
+        first = len(records)
+        for line, payload in enumerate(submission.payloads):
+            mark = len(records)
+            message = Message(raw_topic, payload)
+            try:
+                faults = encode(
+                    message, captures, topic, submission.received_us, station.next_seq, records
+                )
+            except SpoolError:
+                raise
+            except Exception:  # noqa: BLE001 - decision 12: one bug must not end the collector.
+                _log.exception("a request for %s can't be mapped", submission.station)
+                del records[first:]
+                raise _internal() from None
+            if len(records) > mark:
+                faults = [*faults, *target.too_large(mark, faults)]
+            if faults:
+                errors += errors_of(faults, line if submission.is_lines else None)
+        return errors
+
+
+def _repeated(outcome: Outcome) -> Outcome:
+    return replace(outcome, repeated=True) if isinstance(outcome, Stored) else outcome
+
+
+def _bad(errors: Sequence[dict[str, Any]]) -> RefusedError:
+    first = errors[0]
+    at = "" if first["position"] is None else f"record {first['position']}: "
+    more = f" (and {len(errors) - 1} more)" if len(errors) > 1 else ""
+    return RefusedError(
+        HTTPStatus.BAD_REQUEST,
+        f"{at}{first['reason']}{more}",
+        "Nothing of the request is stored. `?partial=true` takes the records that are right.",
+        more={"errors": errors},
+    )
+
+
+def _internal() -> RefusedError:
+    return RefusedError(
+        HTTPStatus.INTERNAL_SERVER_ERROR,
+        "the collector failed to map this request; nothing of it is stored",
+        "Its log says how.",
+    )

@@ -1,0 +1,105 @@
+"""A station as the requests for it meet it: how their topic is read, what they have brought."""
+
+from collections import Counter
+from collections.abc import Mapping as Dict
+from collections.abc import Sequence
+from http import HTTPStatus
+from typing import Final
+
+from collector.config import HEARTBEAT, Station
+from collector.http.ingest.misfits import ERRORS_MAX
+from collector.http.refused import RefusedError
+from collector.intake.records import StationRecords
+from collector.mapping import Mapping
+from collector.model import Fault
+from collector.plan import Plan, mappings_anew
+from collector.router import parse_filter
+from collector.spool import Spool
+
+TOPICS_MAX: Final = 10_000
+"""Topics of a station whose captures are kept; beyond, all are read anew."""
+TOPIC_MAX_BYTES: Final = 65_535
+"""As MQTT has it."""
+
+
+class Target:
+    """One station; not for several threads. `why_not` says why it takes no requests, if so."""
+
+    def __init__(self, station: Station, mapping: Mapping, spool: Spool, max_bytes: int) -> None:
+        self.station = station
+        mapping.faults_max = ERRORS_MAX
+        self.records = StationRecords(mapping, station.table, spool)
+        self.why_not = why_not(station, mapping)
+        self._max_bytes = max_bytes
+        self._patterns = [parse_filter(text).pattern for text in station.topics]
+        self._captures: Dict[str, dict[str, str]] = {}
+
+    def place(self, topic: str) -> tuple[str, dict[str, str]]:
+        """Return the topic of a request and what it captures; without one it is `http/STATION`.
+
+        Raises:
+            RefusedError: the topic is none, or fits no filter of the station.
+        """
+        topic = topic or f"http/{self.station.name}"
+        captures = self._captures.get(topic)
+        if captures is None:
+            captures = self._read(topic)
+            if len(self._captures) >= TOPICS_MAX:
+                self._captures = {}
+            # The same object each time: it is by this that a mapping knows a topic again.
+            self._captures = {**self._captures, topic: captures}
+        return topic, captures
+
+    def too_large(self, mark: int, faults: Sequence[Fault]) -> list[Fault]:
+        """Take out the records behind `mark` that no stream may carry; returns a fault for each."""
+        return self.records.take_too_large(mark, self._max_bytes, faults)
+
+    def count(self, counts: Counter[tuple[str, str]]) -> None:
+        """Add what the requests since the last commit brought."""
+        records, mapping = self.records, self.records.mapping
+        counts[records.scope, "messages"] += records.messages
+        counts[records.scope, "without_rows"] += records.without_rows
+        counts[records.scope, "records"] += len(records.records)
+        counts[records.scope, "unknown_keys"] += mapping.unknown_keys
+        counts[records.scope, "outside_window"] += mapping.outside_window
+
+    def _read(self, topic: str) -> dict[str, str]:
+        if "\0" in topic or set(topic) & set("+#") or len(topic.encode()) > TOPIC_MAX_BYTES:
+            raise RefusedError(
+                HTTPStatus.BAD_REQUEST, "`topic` is no topic", "It has no +, # or NUL in it."
+            )
+        for pattern in self._patterns:
+            if (captures := pattern.read(topic)) is not None:
+                return captures
+        if self._patterns and topic != f"http/{self.station.name}":
+            filters = ", ".join(self.station.topics)
+            raise RefusedError(
+                HTTPStatus.BAD_REQUEST,
+                f"the topic {topic!r} fits no filter of {self.station.name}",
+                f"It has {filters}.",
+            )
+        return {}
+
+
+def why_not(station: Station, mapping: Mapping) -> str:
+    """Say why a station takes no requests, or nothing."""
+    if mapping.decoder.memory is not None:
+        return (
+            f"{station.format} messages lean on those that came before, which the broker orders:"
+            " they come by MQTT only"
+        )
+    return ""
+
+
+def targets_of(plan: Plan, spool: Spool) -> dict[str, Target]:
+    """Return the stations that requests may name; compiled for the thread that takes these.
+
+    The heartbeat's is none of them: its rows are the collector's own.
+    """
+    config = plan.config
+    own = HEARTBEAT if config.heartbeat is not None else ""
+    return {
+        station.name: Target(station, mapping, spool, config.mqtt.message_max_bytes)
+        for station, mapping in zip(config.stations, mappings_anew(plan), strict=True)
+        if station.name != own
+    }

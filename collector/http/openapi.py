@@ -1,0 +1,180 @@
+"""The OpenAPI document: every endpoint, and for each station the body that it takes.
+
+A column that a plain path feeds is described by its type; what is more than that, such as a value
+with steps, may be anything.
+"""
+
+from collections.abc import Iterable, Mapping
+from typing import Any, Final
+
+from collector.http.ingest.endpoint import KEY_MAX_CHARS
+from collector.http.ingest.payloads import media_types_of
+from collector.http.ingest.target import Target
+from collector.http.shapes import example_of, shape_of
+
+_FLAG: Final = {"type": "boolean", "default": False}
+_TEXT: Final = {"type": "string"}
+_COUNT: Final = {"type": "integer", "minimum": 0}
+_JSON: Final = "application/json"
+_STORED: Final = {
+    "type": "object",
+    "required": ["status", "station", "table", "seq", "last_seq", "count", "acknowledged"],
+    "properties": {
+        "status": {"type": "string", "enum": ["stored", "acknowledged"]},
+        "station": _TEXT,
+        "table": _TEXT,
+        "seq": {"type": ["integer", "null"], "description": "The number of the first record."},
+        "last_seq": {"type": ["integer", "null"], "description": "That of the last."},
+        "count": _COUNT,
+        "acknowledged": {"type": "boolean", "description": "Whether Zerobus has it all."},
+        "wait_for_ack": {"type": "boolean"},
+        "message": _TEXT,
+        "errors": {"type": "array", "items": {"$ref": "#/components/schemas/BadRecord"}},
+        "repeated": {"type": "boolean", "description": "It came before: nothing is stored again."},
+    },
+}
+_BAD_RECORD: Final = {
+    "type": "object",
+    "required": ["position", "field", "value", "kind", "reason"],
+    "properties": {
+        "position": {"type": ["integer", "null"], "description": "Counted from 0."},
+        "field": {"type": ["string", "null"]},
+        "value": {"description": "What stood there, as far as it can be shown."},
+        "kind": _TEXT,
+        "reason": _TEXT,
+    },
+}
+_REFUSED: Final = {
+    "type": "object",
+    "required": ["error"],
+    "properties": {
+        "error": _TEXT,
+        "hint": _TEXT,
+        "errors": {"type": "array", "items": {"$ref": "#/components/schemas/BadRecord"}},
+    },
+}
+_FLUSHED: Final = {
+    "type": "object",
+    "required": ["status", "station", "table", "flushed", "left"],
+    "properties": {
+        "status": {"type": "string", "enum": ["flushed", "pending"]},
+        "station": _TEXT,
+        "table": _TEXT,
+        "flushed": {"type": "boolean"},
+        "left": _COUNT,
+        "message": _TEXT,
+    },
+}
+_REFUSALS: Final = {
+    "400": "It can't be read, or a record does not fit: nothing of it is stored.",
+    "401": "The token is missing or wrong.",
+    "403": "A web page of another origin asks.",
+    "408": "The body did not come in time.",
+    "409": "The station takes messages by MQTT only.",
+    "413": "The body is over http.body_max_bytes.",
+    "415": "The Content-Type or Content-Encoding is not what the station takes.",
+    "421": "Asked by a name that is not this box's own.",
+    "422": "The Idempotency-Key came before with something else.",
+    "429": "Too much waits for the disk: Retry-After says when to try again.",
+    "500": "The collector failed; its log says how.",
+    "503": "Nothing can be stored: Retry-After says when to try again.",
+}
+
+
+def document_of(base: dict[str, Any], targets: Mapping[str, Target]) -> dict[str, Any]:
+    """Return the document; `base` is that of the endpoints which are not of a station."""
+    paths = dict(base["paths"])
+    for name, target in targets.items():
+        if not target.why_not:
+            paths[f"/ingest/{name}"] = {"post": _ingest(name, target)}
+        paths[f"/flush/{name}"] = {"post": _flush(name, target)}
+        paths[f"/health/{name}"] = {"get": _health(name)}
+    schemas = {"Stored": _STORED, "BadRecord": _BAD_RECORD, "Refused": _REFUSED}
+    components = {**base.get("components", {}), "schemas": {**schemas, "Flushed": _FLUSHED}}
+    return {**base, "paths": paths, "components": components}
+
+
+def _ingest(name: str, target: Target) -> dict[str, Any]:
+    return {
+        "summary": f"Store records of {name}",
+        "description": f"For {target.station.table}. 202: on this box's disk. 200: Zerobus has it.",
+        "operationId": f"ingest_{name}",
+        "tags": ["ingest"],
+        "parameters": [
+            _parameter("wait_for_ack", _FLAG, "Answer when Zerobus has acknowledged it."),
+            _parameter("timeout", {"type": "string", "pattern": "^[0-9]{1,2}s$"}, "How long."),
+            _parameter("partial", _FLAG, "Take the good records when others are bad."),
+            _parameter("topic", _topic(target), "As if it had come by MQTT: gives the captures."),
+            {
+                "name": "Idempotency-Key",
+                "in": "header",
+                "schema": {"type": "string", "pattern": "^[!-~]+$", "maxLength": KEY_MAX_CHARS},
+                "description": "The same key within http.idempotency_window stores once.",
+            },
+        ],
+        "requestBody": {"required": True, "content": _content(target)},
+        "responses": {
+            "202": _answer("On this box's disk.", "Stored"),
+            "200": _answer("Zerobus has acknowledged it.", "Stored"),
+            **_refusals("400 401 403 408 413 415 421 422 429 500 503".split()),
+        },
+    }
+
+
+def _content(target: Target) -> dict[str, Any]:
+    mapping, station = target.records.mapping, target.station
+    content: dict[str, Any] = {}
+    for media_type in media_types_of(station.format):
+        if media_type == _JSON and station.format == "json":
+            one = shape_of(station, mapping)
+            shape = {"anyOf": [one, {"type": "array", "items": one, "maxItems": 1_000}]}
+            content[media_type] = {"schema": shape, "example": example_of(station, mapping)}
+        else:
+            content[media_type] = {"schema": {"type": "string", "format": "binary"}}
+    return content
+
+
+def _topic(target: Target) -> dict[str, Any]:
+    filters = target.station.topics
+    text = f"One that fits {', '.join(filters)}." if filters else "Any."
+    return {"type": "string", "minLength": 1, "description": text}
+
+
+def _flush(name: str, target: Target) -> dict[str, Any]:
+    return {
+        "summary": f"Wait until what {name} has spooled is acknowledged",
+        "description": f"All that was spooled for {target.station.table} before the call.",
+        "operationId": f"flush_{name}",
+        "tags": ["flush"],
+        "parameters": [
+            _parameter("timeout", {"type": "string", "pattern": "^[0-9]{1,2}s$"}, "How long.")
+        ],
+        "responses": {
+            "200": _answer("Acknowledged.", "Flushed"),
+            "202": _answer("Some is left.", "Flushed"),
+            **_refusals("400 401 403 421 500 503".split()),
+        },
+    }
+
+
+def _health(name: str) -> dict[str, Any]:
+    said = {"description": "How it is.", "content": {_JSON: {"schema": {"type": "object"}}}}
+    return {
+        "summary": f"The stream, the backlog and the last error of {name}",
+        "operationId": f"health_{name}",
+        "tags": ["health"],
+        "responses": {"200": said, "503": said, **_refusals(["401", "421"])},
+    }
+
+
+def _parameter(name: str, schema: Mapping[str, Any], text: str) -> dict[str, Any]:
+    return {"name": name, "in": "query", "schema": schema, "description": text}
+
+
+def _answer(text: str, schema: str) -> dict[str, Any]:
+    content = {_JSON: {"schema": {"$ref": f"#/components/schemas/{schema}"}}}
+    return {"description": text, "content": content}
+
+
+def _refusals(codes: Iterable[str]) -> dict[str, Any]:
+    return {code: _answer(_REFUSALS[code], "Refused") for code in codes}

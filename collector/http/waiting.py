@@ -1,0 +1,69 @@
+"""Waiting for Zerobus: until what a request stored is acknowledged, or all that a station has."""
+
+import asyncio
+import time
+from collections.abc import Awaitable
+from contextlib import suppress
+from typing import Any, Final
+
+from collector.config import Station
+from collector.http.asgi import Receive
+from collector.spool import Spool
+from collector.spool.reader import SpoolReader
+from collector.spool.watched import Watch
+
+COUNTED_MAX: Final = 100_000
+"""Batches that are counted to say how much is left."""
+
+
+async def until_gone(receive: Receive) -> None:
+    """Return when the client is gone; its body must have been read."""
+    while (await receive())["type"] != "http.disconnect":
+        pass
+
+
+async def within(seconds: float, wanted: Awaitable[Any], receive: Receive) -> None:
+    """Wait for something, but no longer than that, and not for a client that is gone."""
+    tasks = {asyncio.ensure_future(wanted), asyncio.ensure_future(until_gone(receive))}
+    try:
+        done, _ = await asyncio.wait(tasks, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        for task in tasks:
+            task.cancel()
+    for task in done:
+        task.result()
+
+
+async def ended(watch: Watch) -> None:
+    """Wait for the end of a watch, which any thread may bring about."""
+    loop, event = asyncio.get_running_loop(), asyncio.Event()
+
+    def wake() -> None:
+        with suppress(RuntimeError):  # The server was stopped meanwhile.
+            loop.call_soon_threadsafe(event.set)
+
+    watch.tell(wake)
+    await event.wait()
+
+
+class Backlog:
+    """What a station has in the spool at this moment, to be seen leaving; asks the disk."""
+
+    def __init__(self, spool: Spool, reader: SpoolReader, station: Station) -> None:
+        self._spool = spool
+        self._reader = reader
+        self._place = (station.table, station.name)
+        self._moment = (reader.last_batch(), time.time_ns() // 1000)
+
+    def is_left(self) -> bool:
+        """Whether Zerobus has still to acknowledge some of it."""
+        return self._left(1) > 0
+
+    def left(self) -> int:
+        """Return how many of its records Zerobus has not acknowledged."""
+        return self._left(COUNTED_MAX)
+
+    def _left(self, at_most: int) -> int:
+        # Read first: what is deleted meanwhile is in neither.
+        acknowledged = self._spool.taken.acknowledged()
+        return self._reader.left(self._place, self._moment, acknowledged, at_most)
