@@ -26,6 +26,7 @@ from collector.daemon.probes import Probes
 from collector.daemon.reload import Reloads
 from collector.daemon.snapshot import Snapshots
 from collector.daemon.state import LineState
+from collector.daemon.web import Web
 from collector.errors import CollectorError, LockedError, SpoolDamagedError
 from collector.http import Pages, Server
 from collector.logs import tell_repeats
@@ -83,7 +84,9 @@ class _Daemon:
         self._control = ControlSocket(config.runtime_dir, self._scene)
         self._reloads = Reloads(self._line)
         self._server = Server()
-        self._state = LineState(self._line, self._reloads, self._server)
+        self._web = Web(self._line)
+        self._state = LineState(self._line, self._reloads, self._server, self._web)
+        self._pages = Pages(Probes(self._state))
         self._snapshots = Snapshots(self._state)
         self._announcement = Announcement()
         self._heartbeats = Heartbeats(self._line)
@@ -103,6 +106,7 @@ class _Daemon:
             self._line.start()
             self._control.start()
             self._serve()
+            self._web.follow(self._pages, self._state.look)
             self._tick()
             self._watch()
         except Exception:  # noqa: BLE001 - The top of the main thread.
@@ -114,7 +118,7 @@ class _Daemon:
         self._exit(0)
 
     def _serve(self) -> None:
-        self._server.start(self._line.config.metrics, Pages(Probes(self._state)))
+        self._server.start(self._line.config.metrics, self._pages)
 
     def _watch(self) -> None:
         notify("READY=1")
@@ -131,6 +135,7 @@ class _Daemon:
         if self._line.config.metrics != before:
             self._server.stop()
             self._serve()
+        self._web.follow(self._pages, self._state.look)
 
     def _tick(self) -> None:
         """What a second brings: deletes that wait for a commit, and signs of life."""
@@ -138,7 +143,8 @@ class _Daemon:
         self._ticks += 1
         # One that fails must not keep the others from their turn: least of all the report of it.
         spool = self._line.spool
-        for step in (spool.tick, self._state.ticked, self._look_after, self._report, self._beat):
+        steps = (spool.tick, self._ticked, self._look_after, self._report, self._beat)
+        for step in steps:
             try:
                 step()
             except SpoolDamagedError as failed:
@@ -156,6 +162,10 @@ class _Daemon:
         if self._snapshot:
             self._heartbeats.tick(self._snapshot)
 
+    def _ticked(self) -> None:
+        self._state.ticked()
+        self._web.tick(self._state.counted)
+
     def _look_after(self) -> None:
         if self._ticks % _LOOK_AFTER_TICKS == 0:
             self._line.drains.look_after(self._line.spool.reader.tables())
@@ -172,6 +182,7 @@ class _Daemon:
         except OSError as error:
             _log.warning("the status file can't be written: %s", error)
         notify("STATUS=" + status.line(snapshot))
+        self._web.show(snapshot)
         self._announce(snapshot)
 
     def _announce(self, snapshot: dict[str, Any]) -> None:
@@ -182,7 +193,7 @@ class _Daemon:
 
     def _feed_watchdog(self) -> None:
         """Tell systemd that all is well, unless a loop stands still: then it restarts us."""
-        standing = self._line.standing_still()
+        standing = self._line.standing_still() + self._web.standing_still()
         if standing and standing != self._standing:
             _log.critical("%s: standing still", ", ".join(standing))
         self._standing = standing
@@ -202,6 +213,7 @@ class _Daemon:
         self._stopped = True
         self._control.stop()
         self._server.stop()
+        self._web.stop()
         self._state.stopping()
         try:
             self._line.stop(deadline)

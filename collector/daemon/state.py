@@ -20,6 +20,7 @@ from collector.config import Station
 from collector.daemon.line import Line
 from collector.daemon.reload import Reloads
 from collector.daemon.silence import Counters, Silence
+from collector.daemon.web import Web
 from collector.drain.state import DrainState
 from collector.errors import SpoolError
 from collector.http import Server
@@ -40,10 +41,11 @@ class LineState:
     `counted` are the counters of the spool at the last tick, those after `counted_commits`.
     """
 
-    def __init__(self, line: Line, reloads: Reloads, server: Server) -> None:
+    def __init__(self, line: Line, reloads: Reloads, server: Server, web: Web) -> None:
         self.line = line
         self._reloads = reloads
         self._server = server
+        self._web = web
         self._started_us = time.time_ns() // 1000
         self.counted: Counters = line.spool.reader.counters()
         self._at_start = self._counters = self.counted
@@ -86,12 +88,14 @@ class LineState:
     def beat_ages(self) -> dict[str, float]:
         """Return for how many seconds each loop was not heard of."""
         now = time.monotonic()
-        return {TICK: now - self._ticked_at, **self.line.beat_ages(now)}
+        ages = {**self.line.beat_ages(now), **self._web.beat_ages(now)}
+        return {TICK: now - self._ticked_at, **ages}
 
     def standing_still(self) -> list[str]:
         """Return the loops that were not heard of for too long; waits for no disk."""
         line, silent_s = self.line, time.monotonic() - self._ticked_at
-        return ([TICK] if silent_s > line.beat_within_s else []) + line.standing_still()
+        tick = [TICK] if silent_s > line.beat_within_s else []
+        return tick + line.standing_still() + self._web.standing_still()
 
     def paused(self) -> str:
         """Say why nothing can be stored: also when no message has come yet that would tell."""
@@ -132,6 +136,7 @@ class LineState:
             "updated_us": time.time_ns() // 1000,
             "configuration": self.configuration(),
             "metrics": self.metrics(),
+            "http": self._web.figures(),
             "paused": self.paused(),
             "standing_still": self.standing_still(),
             "clock_ok": self.is_clock_ok(),

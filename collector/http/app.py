@@ -1,10 +1,10 @@
 """The endpoints of the station over HTTP, and the documents about them."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from http import HTTPStatus
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import fastapi_offline
 from fastapi import FastAPI, Request, Response
@@ -12,7 +12,7 @@ from fastapi.openapi.docs import get_redoc_html, get_swagger_ui_html
 from fastapi.responses import FileResponse, HTMLResponse, JSONResponse
 
 from collector.http import health
-from collector.http.asgi import App
+from collector.http.asgi import App, Receive, Scope, Send
 from collector.http.ingest.intake import HttpIntake
 from collector.http.ingest.target import Target
 from collector.http.openapi import document_of
@@ -53,20 +53,54 @@ class Endpoints:
         self.look = look
 
 
+class Route(NamedTuple):
+    """What the figures call a path by."""
+
+    path: str
+
+
+class Paths:
+    """Finds the endpoint of a path: those of the records first, since these are asked the most.
+
+    `of_stations` are by the first part of their path, whose second is a station.
+    """
+
+    def __init__(self, of_stations: Mapping[str, App], page: App, others: App) -> None:
+        self._of_stations = of_stations
+        self._page = page
+        self._others = others
+        # Where FastAPI leaves what the figures call a path by.
+        self._routes = {name: Route(f"/{name}/{{station}}") for name in of_stations}
+        self._routes["ui"] = Route("/ui")
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer a request."""
+        _, first, *rest = scope["path"].split("/")
+        app = self._of_stations.get(first) if len(rest) == 1 else None
+        if app is not None:
+            if scope["method"] != "POST":
+                raise _not_taken(scope["method"], "POST")
+            scope["route"] = self._routes[first]
+            scope["path_params"] = {"station": rest[0]}
+            await app(scope, receive, send)
+        elif first == "ui":
+            scope["route"] = self._routes[first]
+            await self._page(scope, receive, send)
+        else:
+            await self._others(scope, receive, send)
+
+
 def make_app(to: Endpoints) -> App:
     """Put the endpoints together."""
     app = FastAPI(title=PROGRAM, version=version(PROGRAM), docs_url=None, redoc_url=None)
     app.add_exception_handler(RefusedError, _refuse)
     app.add_exception_handler(HTTPStatus.NOT_FOUND, _refuse_path)
     app.add_exception_handler(HTTPStatus.METHOD_NOT_ALLOWED, _refuse_method)
-    app.add_route("/ingest/{station}", to.ingest, ["POST"], include_in_schema=False)
-    app.add_route("/flush/{station}", to.flush, ["POST"], include_in_schema=False)
     for path, words in _WORDS.items():
         app.add_api_route(path, _page(to.pages, path), summary=words, tags=["health"])
     _add_health(app, to)
     _add_documents(app, to.intake)
-    app.mount("/ui", to.page)
-    return app
+    return Paths({"ingest": to.ingest, "flush": to.flush}, to.page, app)
 
 
 def _add_health(app: FastAPI, to: Endpoints) -> None:
@@ -96,7 +130,7 @@ def _about(target: Target) -> dict[str, Any]:
     station = target.station
     endpoints = {name: f"/{name}/{station.name}" for name in ("ingest", "flush", "health")}
     if target.why_not:
-        endpoints["ingest"] = None
+        del endpoints["ingest"]
     return {"table": station.table, "format": station.format, **endpoints}
 
 
@@ -164,11 +198,14 @@ def _refuse_path(request: Request, _: Exception) -> Response:
 
 
 def _refuse_method(request: Request, error: Exception) -> Response:
-    allowed = (getattr(error, "headers", None) or {}).get("Allow", "")
-    refused = RefusedError(
+    allowed = (getattr(error, "headers", None) or {}).get("Allow", "GET")
+    return _refuse(request, _not_taken(request.method, allowed))
+
+
+def _not_taken(method: str, allowed: str) -> RefusedError:
+    return RefusedError(
         HTTPStatus.METHOD_NOT_ALLOWED,
-        f"{request.method[:20]} is not what this endpoint takes",
-        f"It takes {allowed}." if allowed else "See /docs.",
-        headers={"Allow": allowed} if allowed else {},
+        f"{method[:20]} is not what this endpoint takes",
+        f"It takes {allowed}.",
+        headers={"Allow": allowed},
     )
-    return _refuse(request, refused)

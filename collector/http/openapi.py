@@ -7,7 +7,7 @@ with steps, may be anything.
 from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
-from collector.http.ingest.endpoint import KEY_MAX_CHARS
+from collector.http.ingest.answers import KEY_MAX_CHARS
 from collector.http.ingest.payloads import media_types_of
 from collector.http.ingest.target import Target
 from collector.http.shapes import example_of, shape_of
@@ -116,7 +116,7 @@ def _ingest(name: str, target: Target) -> dict[str, Any]:
         "responses": {
             "202": _answer("On this box's disk.", "Stored"),
             "200": _answer("Zerobus has acknowledged it.", "Stored"),
-            **_refusals("400 401 403 408 413 415 421 422 429 500 503".split()),
+            **_refusals(_REFUSALS),
         },
     }
 
@@ -152,7 +152,7 @@ def _flush(name: str, target: Target) -> dict[str, Any]:
         "responses": {
             "200": _answer("Acknowledged.", "Flushed"),
             "202": _answer("Some is left.", "Flushed"),
-            **_refusals("400 401 403 421 500 503".split()),
+            **_refusals(["400", "401", "403", "421", "500", "503"]),
         },
     }
 

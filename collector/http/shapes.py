@@ -52,7 +52,7 @@ def example_of(station: Station, mapping: Mapping) -> dict[str, Any]:
 def _type(column: Column) -> dict[str, Any]:
     shape = _shape(column.delta)
     if column.nullable and "type" in shape:
-        shape["type"] = [*([shape["type"]] if isinstance(shape["type"], str) else shape["type"]), "null"]
+        shape["type"] = [shape["type"], "null"]
     return {**shape, **({"description": column.comment} if column.comment else {})}
 
 

@@ -5,8 +5,8 @@ then its records by the fast way; if that does not give them all, the slow way l
 by itself and says what is wrong with those that don't fit.
 """
 
-from collections.abc import Callable, Container, Iterator, Sequence
-from typing import Any, Final, NamedTuple
+from collections.abc import Callable, Container, Sequence
+from typing import Any, Final
 
 from collector.formats import Bad
 from collector.formats.json import SHORT_MAX
@@ -18,7 +18,6 @@ from collector.mapping.misfit import MisfitError, bad
 from collector.mapping.plan import Feed, OfTopic, Plan
 from collector.mapping.sources import Context, Frame
 from collector.model import Arrival, DecodeError, Fault, Message
-from collector.tables import Column
 
 TOPICS_MAX: Final = 10_000
 TOPIC_SIZE_MAX: Final = 1_024
@@ -26,15 +25,6 @@ TOPIC_SIZE_MAX: Final = 1_024
 
 _EMPTY: Final[dict[str, Any]] = {}
 _NO_FAULTS: Final[tuple[Fault, ...]] = ()
-
-
-class PlainPath(NamedTuple):
-    """A column and its place in the payload; a plain one has no steps on its value."""
-
-    column: Column
-    parts: tuple[str, ...]
-    is_plain: bool
-    is_required: bool
 
 
 class Mapping:
@@ -48,6 +38,7 @@ class Mapping:
         self.decoder = plan.decoder
         self.drops_retained = plan.drops_retained
         self.faults_max = FAULTS_MAX
+        self.paths = plan.paths
         self._plan = plan
         self._elements = Elements(
             plan.walk, is_whole=plan.is_whole, takes_scalars=plan.takes_scalars
@@ -133,15 +124,6 @@ class Mapping:
         extra = self._extra(given, message, received_us)
         context = Context(message, offer_captures, topic, received_us, is_replay=True)
         return self._look_closer(context, given, extra, next_seq, records, wanted)
-
-    def paths(self) -> Iterator[PlainPath]:
-        """Yield the columns that are fed from one place in the payload each."""
-        columns = {one.name: one for one in self.schema.columns}
-        for feed in self._plan.feeds:
-            if feed.path:
-                required = not feed.nullable and feed.given is None and feed.default is None
-                column = columns[feed.column]
-                yield PlainPath(column, feed.path, not feed.is_stepped, required)
 
     def _is_inside(self, rows: Sequence[Values], received_us: int) -> bool:
         """Whether no time of the records makes a dead letter of one."""

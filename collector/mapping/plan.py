@@ -1,8 +1,8 @@
 """What is known of a station's mapping before any message: the parts that `Mapping` works with."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from collector.formats import Decoder
 from collector.mapping.conditions import Holds
@@ -11,7 +11,7 @@ from collector.mapping.known import Known
 from collector.mapping.sources import Get, Walk
 from collector.mapping.steps import Step
 from collector.mapping.window import Window
-from collector.tables import Schema
+from collector.tables import Column, Schema
 
 Given = Callable[[dict[str, str], str], Any]
 """What the captures and the topic give for a column."""
@@ -33,6 +33,15 @@ class Feed:
     default: Any = None
     path: tuple[str, ...] | None = None
     is_stepped: bool = False
+
+
+class PlainPath(NamedTuple):
+    """A column and its place in the payload; a plain one has no steps on its value."""
+
+    column: Column
+    parts: tuple[str, ...]
+    is_plain: bool
+    is_required: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +72,15 @@ class Plan:
     takes_scalars: bool
     wants_keys: bool
     drops_retained: bool
+
+    def paths(self) -> Iterator[PlainPath]:
+        """Yield the columns that are fed from one place in the payload each."""
+        columns = {one.name: one for one in self.schema.columns}
+        for feed in self.feeds:
+            if feed.path:
+                required = not feed.nullable and feed.given is None and feed.default is None
+                column = columns[feed.column]
+                yield PlainPath(column, feed.path, not feed.is_stepped, required)
 
 
 @dataclass(frozen=True, slots=True)

@@ -35,8 +35,6 @@ FROM batches b JOIN names s ON s.id = b.station_id
 WHERE b.table_id = (SELECT id FROM names WHERE name = ?) AND b.id > ?
 ORDER BY b.id LIMIT ?
 """
-
-
 _SELECTED: Final = """
 SELECT b.id, b.records FROM batches b JOIN names t ON t.id = b.table_id
 JOIN names s ON s.id = b.station_id WHERE {where} AND b.id > ? ORDER BY b.id LIMIT ?
@@ -258,7 +256,7 @@ class SpoolReader:
         )
 
     def answer(self, key: bytes, since_us: int) -> tuple[bytes, str] | None:
-        """Return the hash of the body and the answer of a request that came before, if it did."""
+        """Return the hash of the body, and the answer, of a request that came before."""
         rows = self.rows(
             "SELECT body, text FROM answers WHERE key = ? AND at_us >= ?", key, since_us
         )

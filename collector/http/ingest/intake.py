@@ -30,16 +30,18 @@ _WAIT_S: Final = 1.0
 
 
 class HttpIntake(threading.Thread):
-    """Takes submissions from the loop of a server and stores them.
+    """Takes submissions from the loop of a server and stores them; `change` comes before `start`.
 
     `paused` says why nothing could be stored at the last try, or is empty.
     """
 
-    def __init__(self, plan: Plan, options: Http, spool: Spool) -> None:
+    def __init__(self, spool: Spool) -> None:
         super().__init__(name="http intake", daemon=True)
         self._spool = spool
         self._answers = Answers(spool)
-        self.change(plan, options)
+        self._targets: Mapping[str, Target] = {}
+        self._interval_s = 0.0
+        self._commit_max_bytes = 0
         self._inbox: deque[Submission] = deque()
         self._arrived = threading.Event()
         self._stopping = threading.Event()

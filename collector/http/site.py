@@ -1,0 +1,110 @@
+"""All of the station over HTTP, put together around one spool."""
+
+import logging
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, Final
+
+from collector.config import Http
+from collector.http.app import Endpoints, make_app
+from collector.http.body import Bodies
+from collector.http.counts import Counts
+from collector.http.flush import Flush
+from collector.http.guard import Guard
+from collector.http.ingest.endpoint import Ingest
+from collector.http.ingest.intake import HttpIntake
+from collector.http.page import Live, PageApp
+from collector.http.pages import Pages
+from collector.http.web import WebServer
+from collector.plan import Plan
+from collector.spool import Spool
+from collector.spool.reader import SpoolReader
+
+_log = logging.getLogger(__name__)
+
+_INTAKE_STOP_S: Final = 5.0
+
+
+class Site:
+    """Serves from the first `serve` to `close`; used by the main thread.
+
+    The intake and what the page remembers live as long; the server as long as its options.
+    """
+
+    def __init__(self, spool: Spool, pages: Pages, look: Callable[[], dict[str, Any]]) -> None:
+        self._spool = spool
+        self._pages = pages
+        self._look = look
+        self._reader = SpoolReader(spool.path)
+        self._counts = Counts()
+        self._server = WebServer(self._counts)
+        self._served: object = None
+        self._listen = ""
+        self._page: PageApp | None = None
+        self.live = Live(spool.path)
+        self.intake = HttpIntake(spool)
+
+    def serve(self, plan: Plan, options: Http) -> None:
+        """Take requests by this plan; the server is left alone when nothing of its own changes."""
+        self.intake.change(plan, options)
+        if not self.intake.is_alive():
+            self.intake.start()
+            logging.getLogger("collector").addHandler(self.live.events)
+        wanted = (options, *map(_written, (options.cert_file, options.key_file)))
+        if wanted != self._served:
+            self._end_server()
+            self._server.start(options, self._guarded(options))
+            self._served, self._listen = wanted, options.listen
+
+    def close(self) -> None:
+        """End the server first: what was taken is stored, and its client hears so."""
+        self._end_server()
+        logging.getLogger("collector").removeHandler(self.live.events)
+        self.intake.stop()
+        self.intake.join(_INTAKE_STOP_S)
+        self._reader.close()
+
+    def figures(self) -> dict[str, Any]:
+        """Return what was asked and what became of it."""
+        requests = dict(self._counts.requests)
+        refused = sum(count for (_, _, status), count in requests.items() if status >= 400)
+        return {
+            "listen": self._listen,
+            "problem": self._server.problem,
+            "paused": self.intake.paused,
+            "requests": sum(requests.values()),
+            "refused": refused,
+            "waiting": self.intake.waiting,
+            "wrong_tokens": self._counts.wrong_tokens,
+            "cut_off": self._counts.cut_off,
+            "turned_away": self._counts.turned_away,
+        }
+
+    def _guarded(self, options: Http) -> Guard:
+        self._page = PageApp(self.live)
+        app = make_app(
+            Endpoints(
+                self.intake,
+                Ingest(self.intake, self._spool, Bodies(options), options),
+                Flush(self.intake, self._spool, self._reader, options),
+                self._page,
+                self._pages,
+                self._look,
+            )
+        )
+        token = options.token.get_secret_value() if options.token else ""
+        has_certificates = options.client_ca_file is not None
+        return Guard(app, token, self._counts, has_client_certificates=has_certificates)
+
+    def _end_server(self) -> None:
+        if self._page is not None:
+            self._page.close()
+        self._server.stop()
+
+
+def _written(file: Path | None) -> float:
+    """When a file was written last: certificates are renewed under the same name."""
+    try:
+        return file.stat().st_mtime if file is not None else 0.0
+    except OSError:
+        return 0.0
