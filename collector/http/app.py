@@ -24,6 +24,7 @@ Look = Callable[[], dict[str, Any]]
 """Gives the state of every part of the line, as `LineState.look` does; in any thread."""
 
 _ASSETS: Final = Path(fastapi_offline.__file__).parent / "static"
+_FILES: Final = "/docs/"
 _WORDS: Final = {
     "/metrics": "Figures for Prometheus",
     "/livez": "Whether every loop beats",
@@ -160,9 +161,9 @@ def _add_documents(app: FastAPI, intake: HttpIntake) -> None:
         page = get_swagger_ui_html(
             openapi_url="/openapi.json",
             title=PROGRAM,
-            swagger_js_url="/docs/swagger-ui-bundle.js",
-            swagger_css_url="/docs/swagger-ui.css",
-            swagger_favicon_url="/docs/favicon.png",
+            swagger_js_url=_FILES + "swagger-ui-bundle.js",
+            swagger_css_url=_FILES + "swagger-ui.css",
+            swagger_favicon_url=_FILES + "favicon.png",
         )
         return HTMLResponse(page.body, headers=_DOCS_HEADERS)
 
@@ -170,8 +171,8 @@ def _add_documents(app: FastAPI, intake: HttpIntake) -> None:
         page = get_redoc_html(
             openapi_url="/openapi.json",
             title=PROGRAM,
-            redoc_js_url="/docs/redoc.standalone.js",
-            redoc_favicon_url="/docs/favicon.png",
+            redoc_js_url=_FILES + "redoc.standalone.js",
+            redoc_favicon_url=_FILES + "favicon.png",
             with_google_fonts=False,
         )
         return HTMLResponse(page.body, headers=_DOCS_HEADERS)
@@ -183,7 +184,7 @@ def _add_documents(app: FastAPI, intake: HttpIntake) -> None:
             raise RefusedError(HTTPStatus.NOT_FOUND, "there is no such file", "See /docs.")
         return FileResponse(files[name], headers={"Cache-Control": "max-age=3600"})
 
-    for path, endpoint in (("/docs", docs), ("/redoc", redoc), ("/docs/{name}", asset)):
+    for path, endpoint in (("/docs", docs), ("/redoc", redoc), (_FILES + "{name}", asset)):
         app.add_api_route(path, endpoint, include_in_schema=False)
 
 

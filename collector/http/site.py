@@ -40,7 +40,6 @@ class Site:
         self._server = WebServer(self._counts)
         self._served: object = None
         self._listen = ""
-        self._page: PageApp | None = None
         self.live = Live(spool.path)
         self.intake = HttpIntake(spool)
 
@@ -52,13 +51,13 @@ class Site:
             logging.getLogger("collector").addHandler(self.live.events)
         wanted = (options, *map(_written, (options.cert_file, options.key_file)))
         if wanted != self._served:
-            self._end_server()
+            self._server.stop()
             self._server.start(options, self._guarded(options))
             self._served, self._listen = wanted, options.listen
 
     def close(self) -> None:
         """End the server first: what was taken is stored, and its client hears so."""
-        self._end_server()
+        self._server.stop()
         logging.getLogger("collector").removeHandler(self.live.events)
         self.intake.stop()
         self.intake.join(_INTAKE_STOP_S)
@@ -81,13 +80,12 @@ class Site:
         }
 
     def _guarded(self, options: Http) -> Guard:
-        self._page = PageApp(self.live)
         app = make_app(
             Endpoints(
                 self.intake,
                 Ingest(self.intake, self._spool, Bodies(options), options),
                 Flush(self.intake, self._spool, self._reader, options),
-                self._page,
+                PageApp(self.live),
                 self._pages,
                 self._look,
             )
@@ -95,11 +93,6 @@ class Site:
         token = options.token.get_secret_value() if options.token else ""
         has_certificates = options.client_ca_file is not None
         return Guard(app, token, self._counts, has_client_certificates=has_certificates)
-
-    def _end_server(self) -> None:
-        if self._page is not None:
-            self._page.close()
-        self._server.stop()
 
 
 def _written(file: Path | None) -> float:

@@ -64,16 +64,23 @@ class Wreck:
     @cached_property
     def explained(self) -> Explained:
         """What the numbers in batches mean: by the file, its copy beside it, or its pages."""
-        names = dict(self._all("SELECT id, name FROM names"))
+        found = self._all("SELECT id, name FROM names")
         rows = self._all("SELECT id, fingerprint, stored FROM schemas")
-        schemas = {key: (fingerprint, stored) for key, fingerprint, stored in rows}
-        if self._has_gaps or self.wal_is_broken:
+        # A row that is damaged may still be a row, with NULL or zeros in it.
+        names = {key: name for key, name in found if key and isinstance(name, str) and name}
+        schemas = {
+            key: (fingerprint, stored)
+            for key, fingerprint, stored in rows
+            if fingerprint and stored
+        }
+        is_less = len(names) < len(found) or len(schemas) < len(rows) or not schemas
+        if is_less or self._has_gaps or self.wal_is_broken:
             kept = read_names(self.path.with_name(self.path.name + ".names"))
             names, schemas = kept.names | names, kept.schemas | schemas
             with closing(Pages(self.path)) as pages:
-                for _, found in pages.rows():
-                    names = dict(filter(None, map(as_name, found))) | names
-                    schemas = dict(filter(None, map(as_schema, found))) | schemas
+                for _, seen in pages.rows():
+                    names = dict(filter(None, map(as_name, seen))) | names
+                    schemas = dict(filter(None, map(as_schema, seen))) | schemas
         return Explained(names, schemas)
 
     def counters(self) -> dict[tuple[str, str], int]:
