@@ -75,7 +75,11 @@ _SPOOL: Final = (
 )
 
 _BROKER: Final = (
-    gauge("broker_connected", "1 while it is connected", one("broker", "connected")),
+    gauge(
+        "broker_connected",
+        "1 while it is connected; not there without a broker",
+        one("broker", "connected"),
+    ),
     counter("broker_connects", "Connections made since the start", one("broker", "connects")),
     counter("broker_disconnects", "Connections lost since the start", one("broker", "disconnects")),
     counter(
