@@ -1,5 +1,6 @@
 """Without a broker: what the daemon and the commands say then, and a broker that comes and goes."""
 
+import json
 import urllib.request
 
 import pytest
@@ -43,7 +44,36 @@ def test_a_daemon_without_a_broker_is_well_and_connects_to_none(line):
     assert 'loop="tick"' in text
     assert 'loop="intake"' not in text
     assert line.daemon.stop() == 0
-    assert "connect" not in line.daemon.tail()
+    assert not [word for word in ("connected to", "trying again") if word in line.daemon.tail()]
+
+
+def test_records_arrive_over_http_and_silence_is_watched_without_a_broker(line_folder):
+    stations = {"station_one": {**OVER_HTTP["station_one"], "silent_after": "2s"}}
+    with Line(line_folder, stations=stations, mqtt={"url": None}, http={}) as line:
+        send(line, reading(7))
+        line.wait_delivered([7])
+
+        def reasons():
+            return "; ".join(status.health(line.status())[1])
+
+        one = lambda: line.status()["stations"]["station_one"]  # noqa: E731
+        wait_for(lambda: one()["last_message_us"], "the record to count")
+        wait_for(lambda: "station_one: no message for " in reasons(), "the alarm")
+        assert status.health(line.status())[0] == "degraded"
+        send(line, reading(8))
+        line.wait_delivered([8])
+
+
+def send(line, one):
+    """Send a reading over HTTP."""
+    listen = json.loads(line.config.read_text())["http"]["listen"]
+    request = urllib.request.Request(
+        f"http://{listen}/ingest/station_one",
+        data=one[2],
+        headers={"Content-Type": "application/json"},
+    )
+    with urllib.request.urlopen(request, timeout=60) as answer:
+        assert answer.status == 202
 
 
 def test_the_commands_say_that_there_is_no_broker(line):

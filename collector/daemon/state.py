@@ -64,17 +64,14 @@ class LineState:
         # Asked before: a commit that comes between is seen as news at the next tick.
         self.counted_commits = line.spool.commits
         self.counted = self.counters()
+        is_storing, is_connected = not self.paused(), line.subscriber.state.connected
         self._silence.look(
             line.config.stations,
             self.counted,
             self._ticked_at,
-            listens=self._listens,
+            # What comes over HTTP needs no broker.
+            listens=lambda station: is_storing and (is_connected or not station.topics),
         )
-
-    def _listens(self, station: Station) -> bool:
-        """Whether what is sent to a station arrives; over HTTP it needs no broker."""
-        line = self.line
-        return not line.intake.paused and (line.subscriber.state.connected or not station.topics)
 
     def stopping(self) -> None:
         """Keep what is to outlive this run."""

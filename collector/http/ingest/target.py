@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from http import HTTPStatus
 from typing import Final
 
-from collector.config import HEARTBEAT, Station
+from collector.config import Station
 from collector.http.ingest.misfits import ERRORS_MAX
 from collector.http.refused import RefusedError
 from collector.intake.records import StationRecords
@@ -97,9 +97,8 @@ def targets_of(plan: Plan, spool: Spool) -> dict[str, Target]:
     The heartbeat's is none of them: its rows are the collector's own.
     """
     config = plan.config
-    own = HEARTBEAT if config.heartbeat is not None else ""
     return {
         station.name: Target(station, mapping, spool, config.mqtt.message_max_bytes)
         for station, mapping in zip(config.stations, mappings_anew(plan), strict=True)
-        if station.name != own
+        if not station.is_heartbeat
     }
