@@ -19,7 +19,7 @@ from collector.errors import SpoolError
 from collector.http.connections import Deadlines
 from collector.http.page import Live
 from collector.http.page.app import VIEWERS_MAX
-from collector.http.page.events import EVENTS_MAX, Events
+from collector.http.page.events import EVENTS_MAX, LIKE_IT_S, Events
 from collector.http.page.history import STEP_S, STEPS_MAX, History
 from collector.http.page.letters import SAMPLE_BYTES, Letters
 from collector.model import DeadLetter, Fault
@@ -86,22 +86,33 @@ def test_events_are_the_last_lines_of_the_log_that_are_not_for_developers(events
     with caplog.at_level(logging.DEBUG):
         log.debug("nobody is to see this")
         for number in range(EVENTS_MAX + 5):
-            log.info("event %d", number)
+            log.info("event %s", f"no. {number}")
         log.warning("%s", "x" * 2_000, extra={"table": "main.iot.one"})
     latest = events.latest()
     assert len(latest) == EVENTS_MAX
-    assert [one["text"] for one in latest[1:3]] == ["event 24", "event 23"]
+    assert [one["text"] for one in latest[1:3]] == ["event no. 24", "event no. 23"]
     assert latest[0]["level"] == "warning"
     assert latest[0]["text"].startswith("main.iot.one: xxx")
     assert len(latest[0]["text"]) < 600
 
 
-def test_what_is_said_again_and_again_is_one_event(events, caplog):
+def test_what_is_said_again_or_of_another_table_is_one_event(events):
     log = logging.getLogger("collector.page.test")
-    for seconds in range(50):
-        log.warning("trying again, next in %d s", seconds)
-    assert len(caplog.records) == 50
-    assert [one["text"] for one in events.latest()] == ["trying again, next in 0 s"]
+    log.warning("before")
+    for number in range(100):
+        table = f"main.iot.t{number}"
+        log.warning("%s: %s, next in %d s", table, "away", number, extra={"table": table})
+    first, before = events.latest()
+    assert (first["text"], first["more"]) == ("main.iot.t0: away, next in 0 s", 99)
+    assert (before["text"], before["more"]) == ("before", 0)
+
+
+def test_what_is_said_again_after_a_minute_is_an_event_of_its_own():
+    events = Events()
+    for at in (0, LIKE_IT_S - 1, LIKE_IT_S + 1):
+        line = {"msg": "away", "levelno": logging.WARNING, "levelname": "WARNING", "created": at}
+        events.handle(logging.makeLogRecord(line))
+    assert [(one["at_us"], one["more"]) for one in events.latest()] == [(61_000_000, 0), (0, 1)]
 
 
 def test_an_event_with_a_traceback_says_what_it_was(events):

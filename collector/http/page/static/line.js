@@ -52,8 +52,9 @@ function broker(line) {
   if (!line) {
     return { title, look: "idle", word: "none configured", figure: "–", unit: "", facts: ["records come over HTTP"] };
   }
+  const [scheme, address] = line.url.split("://");
   const trouble = (line.last_error || "connecting").replace(`${line.url}: `, "");
-  const facts = [line.url, line.connected ? `MQTT ${line.protocol}` : trouble];
+  const facts = [address ?? scheme, line.connected ? `MQTT ${line.protocol}, ${scheme}` : trouble];
   const [look, word] = line.connected ? ["ok", "connected"] : ["bad", "away"];
   return { title, look, word, figure: short(line.rate), unit: "messages/s", facts };
 }

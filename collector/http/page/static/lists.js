@@ -1,10 +1,10 @@
 // Health with its reasons, dead letters by kind, and the last events.
 
-import { bytes, clock, count, day, make, plural, say } from "./words.js";
+import { bytes, clock, count, day, make, say } from "./words.js";
 
 const WORDS = {
   ok: ["ok", "All is stored and delivered"],
-  degraded: ["warn", "Degraded: all is stored, and something needs you"],
+  degraded: ["warn", "Degraded: all is stored, but not all is delivered or understood"],
   offline: ["bad", "Offline: the broker is away"],
   failing: ["bad", "Failing"],
 };
@@ -49,13 +49,13 @@ export function showEvents(events) {
   find("events").replaceChildren(...events.map(happened));
 }
 
-function happened({ at_us: at, level, text, repeated }) {
+function happened({ at_us: at, level, text, more }) {
   const element = make("li");
   element.dataset.state = LEVELS[level] ?? "idle";
   const time = make("time", "", moment(at));
   time.dateTime = new Date(at / 1000).toISOString();
-  const again = repeated ? ` (and ${plural(repeated, "time")} before)` : "";
-  element.append(time, make("span", "level", level), make("span", "text", text + again));
+  const like = more ? ` (and ${count(more)} more like it)` : "";
+  element.append(time, make("span", "level", level), make("span", "text", text + like));
   return element;
 }
 

@@ -3,7 +3,6 @@
 import { count, make, say } from "./words.js";
 
 const FOLDED = 10;
-const TROUBLE_SHOWN = 30;
 
 export class Rows {
   // `columns` are functions that fill the cells behind the name; `note` is what stands under it.
@@ -17,6 +16,7 @@ export class Rows {
     this.elements = new Map();
     this.body = document.getElementById(name);
     this.none = document.getElementById(`${name}-none`);
+    this.told = document.getElementById(`${name}-told`);
     this.find = document.getElementById(`${name}-find`);
     this.more = document.getElementById(`${name}-more`);
     this.isOpen = false;
@@ -35,7 +35,7 @@ export class Rows {
 
   draw() {
     const wanted = this.find.value.trim().toLowerCase();
-    const shown = wanted ? this.found(wanted) : this.isOpen ? this.rows : this.folded();
+    const shown = wanted ? this.found(wanted) : this.isOpen ? this.rows : this.rows.slice(0, FOLDED);
     const elements = shown.map((row) => this.fill(row));
     if (elements.some((one, place) => this.body.children[place] !== one)) {
       this.body.replaceChildren(...elements);
@@ -46,11 +46,6 @@ export class Rows {
     }
     this.none.hidden = this.all > 0;
     this.tell(shown.length, wanted);
-  }
-
-  folded() {
-    const trouble = this.rows.filter((row) => !this.calm.includes(row.state)).length;
-    return this.rows.slice(0, Math.max(FOLDED, Math.min(trouble, TROUBLE_SHOWN)));
   }
 
   found(wanted) {
@@ -78,12 +73,14 @@ export class Rows {
 
   tell(shown, wanted) {
     const left = this.all - this.rows.length;
+    const trouble = this.rows.filter((row) => !this.calm.includes(row.state)).length;
+    const inTrouble = trouble === this.all ? "all in trouble" : `${count(trouble)} in trouble`;
+    say(this.told, trouble ? `${count(this.all)}, ${inTrouble}` : count(this.all));
     this.find.parentElement.hidden = this.rows.length <= FOLDED;
     this.more.hidden = Boolean(wanted) || (this.rows.length <= shown && !this.isOpen && !left);
     this.more.setAttribute("aria-expanded", String(this.isOpen));
     const beyond = left > 0 ? `; ${count(left)} more: see collector status` : "";
-    const open = this.isOpen ? "Show fewer" : `Show all ${count(this.rows.length)}`;
-    say(this.more, open + beyond);
+    say(this.more, (this.isOpen ? "Show fewer" : `Show all ${count(this.rows.length)}`) + beyond);
   }
 }
 
