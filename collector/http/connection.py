@@ -11,6 +11,7 @@ import socket
 import time
 from collections.abc import Callable
 from email.utils import formatdate
+from itertools import chain
 from typing import Any, Final
 
 from uvicorn.config import Config
@@ -67,8 +68,6 @@ class Connection(HttpToolsProtocol):
         self._wire: asyncio.Transport | None = None
         # Bytes since the parser last had something to tell: a head or trailers that don't end.
         self._untold = 0
-        self._head_bytes = 0
-        self._in_trailers = False
         self._refusal = _NOT_HTTP
         # Whether this client may ask again after the request that is being read.
         self._may_stay = True
@@ -138,29 +137,16 @@ class Connection(HttpToolsProtocol):
 
     # What the parser calls.
 
-    def on_message_begin(self) -> None:
-        """A request begins."""
-        self._head_bytes = 0
-        self._in_trailers = False
-        super().on_message_begin()
-
-    def on_url(self, url: bytes) -> None:
-        """Take a part of what is asked for."""
-        self._count(len(url))
-        super().on_url(url)
-
-    def on_header(self, name: bytes, value: bytes) -> None:
-        """Take a header; what follows a body is not one."""
-        self._untold = 0
-        self._count(len(name) + len(value))
-        if not self._in_trailers:
-            super().on_header(name, value)
-
     def on_headers_complete(self) -> None:
         """Let the request be answered; until all of it is there, the answer ends the connection."""
         self._untold = 0
-        self._in_trailers = True
+        if len(self.url) + sum(map(len, chain.from_iterable(self.headers))) > HEAD_MAX_BYTES:
+            self._refusal = _TOO_LARGE
+            # The parser stops, and says that it can't be read.
+            raise ValueError(_TOO_LARGE)
         super().on_headers_complete()
+        # What comes after the body is no header of it.
+        self.headers = []
         self._may_stay = self.cycle.keep_alive and not self.parser.should_upgrade()
         self._is_heard_out = self.cycle.keep_alive = False
 
@@ -171,6 +157,7 @@ class Connection(HttpToolsProtocol):
 
     def on_message_complete(self) -> None:
         """All of the request is there."""
+        self._untold = 0
         self._is_heard_out = True
         if not self.cycle.response_started:
             self.cycle.keep_alive = self._may_stay and not self._is_last
@@ -197,13 +184,6 @@ class Connection(HttpToolsProtocol):
         self._is_heard_out = False
         self.transport.write(head.encode())
         self.transport.close()
-
-    def _count(self, more: int) -> None:
-        self._head_bytes += more
-        if self._head_bytes > HEAD_MAX_BYTES:
-            self._refusal = _TOO_LARGE
-            # The parser stops, and says that it can't be read.
-            raise ValueError(_TOO_LARGE)
 
     def _close(self) -> None:
         """Close, but not on a client that still sends: it would never see its answer."""
