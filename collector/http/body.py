@@ -19,7 +19,7 @@ CLIENT_GONE: Final = 499
 """The status of a request whose client went away; nobody sees it but the figures."""
 _LEAST_BYTES: Final = 4_096
 """What a request counts at least: it costs memory, however small its body."""
-_STEP_BYTES: Final = 256 * 1024
+_STEP_BYTES: Final = 64 * 1024
 _MEMBERS_MAX: Final = 1_000
 _GZIP: Final = 31
 """What zlib calls the format of gzip."""

@@ -9,6 +9,7 @@ import contextlib
 import logging
 import socket
 import time
+import weakref
 from collections.abc import Callable
 from email.utils import formatdate
 from itertools import chain
@@ -203,7 +204,9 @@ class Connection(HttpToolsProtocol):
             self._places.move(self, self._stage())
 
     def _stage(self) -> Stage:
-        if self.transport.is_closing() or self.flow.write_paused:
+        if self.transport.is_closing():
+            return Stage.LEAVING
+        if self.flow.write_paused:
             return Stage.TAKING
         if self.cycle is not None and not self.cycle.response_complete:
             return Stage.ASKED
@@ -215,7 +218,8 @@ class _Answering:
 
     def __init__(self, wire: asyncio.Transport, close: Callable[[], None]) -> None:
         self._wire = wire
-        self._close = close
+        # Else a circle keeps the connection, with the body that nobody read, until Python looks.
+        self._close = weakref.WeakMethod(close)
         self._is_closed = False
         self.get_extra_info = wire.get_extra_info
         self.pause_reading = wire.pause_reading
@@ -227,4 +231,5 @@ class _Answering:
 
     def close(self) -> None:
         self._is_closed = True
-        self._close()
+        if (close := self._close()) is not None:
+            close()

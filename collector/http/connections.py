@@ -21,12 +21,14 @@ class Stage(Enum):
     ASKED = auto()
     """It waits for its answer, or still sends what it asks."""
     TAKING = auto()
-    """It takes its answer more slowly than it is given, or is being closed."""
+    """It takes its answer more slowly than it is given."""
     IDLE = auto()
     """It was answered, and may ask again."""
+    LEAVING = auto()
+    """It was answered for the last time, and is being closed."""
 
 
-_MAKE_ROOM: Final = (Stage.SILENT, Stage.TAKING, Stage.IDLE)
+_MAKE_ROOM: Final = (Stage.LEAVING, Stage.SILENT, Stage.TAKING, Stage.IDLE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +45,7 @@ class Deadlines:
         return {
             Stage.SILENT: self.head_s,
             Stage.TAKING: self.taking_s,
+            Stage.LEAVING: self.taking_s,
             Stage.IDLE: self.idle_s,
         }.get(stage, float("inf"))
 

@@ -27,6 +27,8 @@ _log = logging.getLogger(__name__)
 _BACKLOG: Final = 1_024
 _AT_ONCE: Final = 1 / 8
 """The share of the places that is given in one go: whoever has one is heard before it is lost."""
+_KERNEL_BYTES: Final = 128 * 1024
+"""Else the kernel keeps megabytes for each who does not take an answer."""
 _NO_DESCRIPTORS_S: Final = 1.0
 _TLS_END_S: Final = 1.0
 _CANCEL_S: Final = 0.5
@@ -222,6 +224,9 @@ def _listening(options: Http) -> Iterator[socket.socket]:
     # With SO_REUSEADDR, so that a restart need not wait.
     with socket.create_server(options.address, family=family, backlog=_BACKLOG) as listener:
         listener.setblocking(False)
+        # Those who are let in inherit it.
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _KERNEL_BYTES)
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, _KERNEL_BYTES)
         yield listener
 
 

@@ -36,6 +36,7 @@ class Echo:
 
     def __init__(self, options):
         self.bodies = Bodies(options)
+        self.large = bytes(LARGE)
         self.gate = asyncio.Event()
         self.begun = []
         self.ended = []
@@ -71,7 +72,7 @@ class Echo:
         raise KeyError(asked.scope["path"])
 
     async def at_large(self, asked):
-        await reply(asked.send, 200, (), b"x" * LARGE)
+        await reply(asked.send, 200, (), self.large)
 
     async def at_stream(self, asked):
         headers = [(b"content-type", b"text/event-stream")]
