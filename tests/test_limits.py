@@ -271,7 +271,7 @@ def aged(path, clock):
 
 
 def ages_of(spool, clock):
-    parts = (spool.limits, spool.reader, spool._taken, spool.transaction)
+    parts = (spool.limits, spool.reader, spool.taken, spool.transaction)
     return Ages(*parts, clock.wall, clock.steady)
 
 
