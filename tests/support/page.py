@@ -61,10 +61,14 @@ class Watch:
 
 
 @contextmanager
-def opened(browser, port, *, width=1280, scheme="light", clock=False, may=None):
+def opened(browser, port, *, width=1280, scheme="light", clock=False, may=None, password=None):
     """The page; at the end it must have complained of nothing but what it `may`."""
+    wait_for(lambda: is_open(port), "the server")
     context = browser.new_context(
-        viewport={"width": width, "height": 900}, color_scheme=scheme, reduced_motion="reduce"
+        viewport={"width": width, "height": 900},
+        color_scheme=scheme,
+        reduced_motion="reduce",
+        http_credentials={"username": "anybody", "password": password} if password else None,
     )
     page = context.new_page()
     watch = Watch(page, port, may)
@@ -86,7 +90,6 @@ def serving(folder, deadlines=None, live=None):
     server.start(options, Guard(PageApp(live), "", counts, has_client_certificates=False))
     port = options.address[1]
     try:
-        wait_for(lambda: is_there(port), "the server")
         yield live, port
     finally:
         server.stop()
@@ -95,6 +98,7 @@ def serving(folder, deadlines=None, live=None):
 @contextmanager
 def viewer(port):
     """One who looks without a browser: yields the stream of events."""
+    wait_for(lambda: is_open(port), "the server")
     connection = http.client.HTTPConnection("127.0.0.1", port, timeout=30)
     try:
         connection.request("GET", "/ui/events")
@@ -112,11 +116,11 @@ def violations(page):
     return [(one["id"], node["html"]) for one in found for node in one["nodes"]]
 
 
-def is_there(port):
+def is_open(port):
     try:
-        return ask(port, "/ui").status == 200
+        return ask(port, "/ui").status
     except OSError:
-        return False
+        return None
 
 
 def snapshot(**changes):
@@ -125,7 +129,7 @@ def snapshot(**changes):
     found = {
         "version": "0.1.0",
         "gateway": "gw-1",
-        "started_us": now_us - 90_000_000,
+        "started_us": now_us - 129_600_000_000,
         "updated_us": now_us,
         "paused": "",
         "received_rate": 12.0,

@@ -60,9 +60,10 @@ function broker(line) {
 }
 
 function http(line) {
-  const [look, word] = line.problem ? ["bad", "not listening"] : ["ok", "listening"];
+  const storing = line.paused ? ["bad", "not storing"] : ["ok", "listening"];
+  const [look, word] = line.problem ? ["bad", "not listening"] : storing;
   const facts = [
-    line.problem || line.listen,
+    line.problem || line.paused || line.listen,
     line.waiting ? `${count(line.waiting)} waiting` : "",
     line.refused ? `${count(line.refused)} refused` : "",
   ];
