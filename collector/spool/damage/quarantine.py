@@ -85,6 +85,9 @@ def _find(path: Path, budget_s: float) -> str:
         if isinstance(failure, SpoolFullError):
             raise failure from error
         return f"{error}" if was_ours and isinstance(failure, SpoolDamagedError) else ""
+    except UnicodeDecodeError:
+        # SQLite quotes in its error what stands where the schema should be.
+        return "its schema is damaged" if was_ours else ""
     if was_ours and Frames(wal_of(path), page_size(path)).is_broken(time.monotonic() + budget_s):
         return "its WAL is damaged before commits that were finished"
     return ""

@@ -46,6 +46,9 @@ _AT_ONCE: Final = 64
 _ID_MAX: Final = 1 << 62
 _ERRORS_MAX: Final = 20_000
 
+# SQLite quotes in some errors what stands where text should be, and that may be none.
+_UNREADABLE: Final = (sqlite3.Error, UnicodeDecodeError)
+
 
 class Wreck:
     """One damaged file."""
@@ -57,7 +60,7 @@ class Wreck:
         try:
             self._connection = open_plain(self.path)
             self._connection.execute("SELECT count(*) FROM sqlite_master").fetchone()
-        except sqlite3.Error:
+        except _UNREADABLE:
             self.close()
             self._has_gaps = True
 
@@ -179,7 +182,7 @@ class Wreck:
         try:
             if self._connection is not None:
                 rows.extend(self._connection.execute(sql, parameters))
-        except sqlite3.Error:
+        except _UNREADABLE:
             self._has_gaps = True
         return rows
 
@@ -201,7 +204,7 @@ class Wreck:
                         break  # A tree that leads back.
                     reached, count = row[0], count + 1
                     yield row
-            except sqlite3.Error:
+            except _UNREADABLE:
                 errors += 1
                 self._has_gaps = True
                 if reached >= low:
