@@ -104,8 +104,9 @@ def health(snapshot: dict[str, Any]) -> tuple[str, list[str]]:
     is_away = broker["connected"] is False  # Without a broker it is None.
     offline = [f"broker: {broker['last_error'] or 'connecting'}"] if is_away else []
     degraded = _configuration(snapshot.get("configuration", {}))
-    problems = snapshot.get("metrics", {}).get("problem"), broker.get("status_topic_problem")
-    degraded += filter(None, problems)
+    servers = snapshot.get("metrics"), snapshot.get("http")
+    problems = [server["problem"] for server in servers if server]
+    degraded += filter(None, [*problems, broker.get("status_topic_problem")])
     degraded += [
         f"filter {text} is refused by the broker: {reason}"
         for text, reason in broker["refused_filters"].items()

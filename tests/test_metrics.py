@@ -15,8 +15,10 @@ from support.waiting import free_port, wait_for
 
 from collector.metrics.flow import FLOW
 from collector.metrics.parts import PARTS
+from collector.metrics.requests import REQUESTS
 
 ONE, TWO = "main.iot.station_one", "main.iot.station_two"
+FAMILIES = (*FLOW, *REQUESTS, *PARTS)
 DOCUMENT = (ROOT / "docs" / "metrics.md").read_text()
 ALERTS = ROOT / "deploy" / "prometheus" / "alerts.yml"
 ALERTS_TEST = ALERTS.with_name("alerts_test.yml")
@@ -27,7 +29,7 @@ OPENMETRICS = "application/openmetrics-text; version=1.0.0"
 def exported():
     """Every name that a scrape may have: a histogram has three."""
     names = set()
-    for family in (*FLOW, *PARTS):
+    for family in FAMILIES:
         parts = ("_bucket", "_sum", "_count") if family.kind == "histogram" else ("",)
         names |= {family.name + part for part in parts}
     return names | set(re.findall(r"`(process_\w+)`", DOCUMENT))
@@ -39,18 +41,18 @@ def exported():
 def test_the_tables_of_the_documents_are_those_of_the_code():
     found = re.findall(r"(?m)^\| `(collector_\w+)` \| (\w+) \| ([^|]+) \| ([^|]+) \|$", DOCUMENT)
     assert found == [
-        (one.name, one.kind, ", ".join(one.labels) or "-", one.text) for one in (*FLOW, *PARTS)
+        (one.name, one.kind, ", ".join(one.labels) or "-", one.text) for one in FAMILIES
     ]
 
 
 def test_names_and_labels_follow_the_custom():
-    for one in (*FLOW, *PARTS):
+    for one in FAMILIES:
         assert re.fullmatch(r"collector_[a-z]+(_[a-z]+)*", one.name)
         assert one.name.endswith("_total") == (one.kind == "counter")
         assert set(one.labels) <= {
             "station", "table", "reason", "kind", "state", "health", "loop", "version", "gateway",
         }  # fmt: skip
-    assert len({one.name for one in (*FLOW, *PARTS)}) == len((*FLOW, *PARTS))
+    assert len({one.name for one in FAMILIES}) == len(FAMILIES)
 
 
 def test_the_dashboard_and_the_alerts_use_what_is_exported():
@@ -208,7 +210,7 @@ def test_a_scrape_has_everything_that_is_documented_in_both_formats(scraped):
     assert plain.content_type.startswith("text/plain; version=0.0.4")
     assert open_.content_type.startswith("application/openmetrics-text; version=1.0.0")
     families = {one.name for one in text_string_to_metric_families(open_.text)}
-    assert {one.name.removesuffix("_total") for one in (*FLOW, *PARTS)} <= families
+    assert {one.name.removesuffix("_total") for one in FAMILIES} <= families
     seen = {key[0] for key in figures(plain.text)}
     unseen = exported() - seen
     # A line that is well knows nothing of these: there is no such limit, or there was no such case.

@@ -1,10 +1,13 @@
 """What others may ask the daemon over HTTP: whether it lives, stores, is well, and its figures."""
 
-from typing import Any
+from typing import Any, Final
 
 from collector import status
 from collector.config import Config
 from collector.daemon.state import LineState
+from collector.daemon.web import HTTP_INTAKE
+
+INTAKE: Final = "intake"
 
 
 class Probes:
@@ -19,8 +22,9 @@ class Probes:
 
     def not_storing(self) -> list[str]:
         """Return why a message that comes can't be stored, if so."""
-        if "intake" in self._state.standing_still():
-            return ["intake stands still"]
+        still = [loop for loop in self._state.standing_still() if loop in (INTAKE, HTTP_INTAKE)]
+        if still:
+            return [f"{loop} stands still" for loop in still]
         paused = self._state.paused()
         return [f"nothing is stored: {paused}"] if paused else []
 
@@ -36,6 +40,7 @@ class Probes:
         found |= {
             "health": status.health(found)[0],
             "limits": _limits(line.config),
+            "requests": self._state.requests(),
             "intake": {"unacknowledged": unacknowledged, "bytes": size_bytes, "window": window},
             "loops": {
                 loop: {"age_s": age_s, "is_standing_still": loop in still}

@@ -18,6 +18,7 @@ class Snapshots:
         self._before: tuple[float, Counters] = (time.monotonic(), state.counters())
         self._taken_commits = -1
         self._growth = Growth()
+        self._requests = 0
 
     def changes(self) -> object:
         """Return a value that differs when a snapshot would: commits, and all that health tells."""
@@ -34,6 +35,7 @@ class Snapshots:
             list(subscriptions.refused | subscriptions.limited),
             self._state.configuration(),
             self._state.metrics(),
+            self._state.http(),
             self._state.paused(),
             self._state.standing_still(),
             (broker.connected, broker.last_error, line.subscriber.announcing.problem),
@@ -61,6 +63,9 @@ class Snapshots:
             station["message_rate"] = rate(scope, "messages", "without_rows", *dead)
         for name, table in found["tables"].items():
             table["rate"] = rate(f"table:{name}", "delivered")
+        if http := found["http"]:
+            http["request_rate"] = round((http["requests"] - self._requests) / elapsed, 1)
+            self._requests = http["requests"]
         spool = found["spool"]
         # Without the WAL, whose size goes up and down with its checkpoints.
         pages = spool["used_bytes"] - min(spool["wal_bytes"], WAL_MAX_BYTES)

@@ -133,7 +133,7 @@ class LineState:
             "updated_us": time.time_ns() // 1000,
             "configuration": self.configuration(),
             "metrics": self.metrics(),
-            "http": self._web.figures(),
+            "http": self.http(),
             "paused": self.paused(),
             "standing_still": self.standing_still(),
             "clock_ok": self.is_clock_ok(),
@@ -163,6 +163,14 @@ class LineState:
     def metrics(self) -> dict[str, str]:
         """Return where figures and health can be asked for, and why not, if so."""
         return {"listen": self.line.config.metrics.listen, "problem": self._server.problem}
+
+    def http(self) -> dict[str, Any] | None:
+        """Return what was asked of the station over HTTP; None without one."""
+        return self._web.figures()
+
+    def requests(self) -> dict[tuple[str, str, int], int]:
+        """Return how many were answered, by method, route and status."""
+        return self._web.requests()
 
     def silent(self) -> list[str]:
         """Return the stations that were silent for too long at the last tick."""

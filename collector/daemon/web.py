@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Final
 
+from collector.config import Http
 from collector.daemon.line import Line
 from collector.daemon.silence import Counters
 from collector.http import Pages
@@ -38,7 +39,7 @@ class Web:
             self.stop()
             return
         if self._site is None:
-            self._site = self._make(pages, look)
+            self._site = self._make(options, pages, look)
         self._site.serve(self._line.plan, options)
 
     def stop(self) -> None:
@@ -74,7 +75,12 @@ class Web:
         site = self._site
         return None if site is None else site.figures()
 
-    def _make(self, pages: Pages, look: Callable[[], dict[str, Any]]) -> "Site":
+    def requests(self) -> dict[tuple[str, str, int], int]:
+        """Return how many requests were answered, by method, route and status."""
+        site = self._site
+        return {} if site is None else site.by_route()
+
+    def _make(self, options: Http, pages: Pages, look: Callable[[], dict[str, Any]]) -> "Site":
         from collector.http.site import Site  # noqa: PLC0415 - Most gateways have none.
 
-        return Site(self._line.spool, pages, look)
+        return Site(self._line.spool, options, pages, look)

@@ -88,12 +88,14 @@ class Connections:
         if before is not None:
             del self._since[before][client]
         self._stages[client] = stage
+        self._counts.connections = len(self)
         self._since[stage][client] = self._clock()
 
     def leave(self, client: Client) -> None:
         """Give the place of a client back, if it has one."""
         if (stage := self._stages.pop(client, None)) is not None:
             del self._since[stage][client]
+        self._counts.connections = len(self)
 
     def make_room(self) -> bool:
         """Say whether there is a place for one more, if need be that of one who asks nothing."""

@@ -17,6 +17,7 @@ class Counts:
 
     def __init__(self) -> None:
         self.requests: Counter[tuple[str, str, int]] = Counter()
+        self.connections = 0
         self.wrong_tokens = 0
         self.cut_off = 0
         """Connections that were too slow, or made room for another."""

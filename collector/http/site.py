@@ -23,6 +23,7 @@ from collector.spool.reader import SpoolReader
 _log = logging.getLogger(__name__)
 
 _INTAKE_STOP_S: Final = 5.0
+_REFUSED: Final = 400
 
 
 class Site:
@@ -31,7 +32,9 @@ class Site:
     The intake and what the page remembers live as long; the server as long as its options.
     """
 
-    def __init__(self, spool: Spool, pages: Pages, look: Callable[[], dict[str, Any]]) -> None:
+    def __init__(
+        self, spool: Spool, options: Http, pages: Pages, look: Callable[[], dict[str, Any]]
+    ) -> None:
         self._spool = spool
         self._pages = pages
         self._look = look
@@ -39,7 +42,8 @@ class Site:
         self._counts = Counts()
         self._server = WebServer(self._counts)
         self._served: object = None
-        self._listen = ""
+        self._options = options
+        self._bodies = Bodies(options)
         self.live = Live(spool.path)
         self.intake = HttpIntake(spool)
 
@@ -52,8 +56,9 @@ class Site:
         wanted = (options, *map(_written, (options.cert_file, options.key_file)))
         if wanted != self._served:
             self._server.stop()
+            self._options, self._bodies = options, Bodies(options)
             self._server.start(options, self._guarded(options))
-            self._served, self._listen = wanted, options.listen
+            self._served = wanted
 
     def close(self) -> None:
         """End the server first: what was taken is stored, and its client hears so."""
@@ -65,25 +70,34 @@ class Site:
 
     def figures(self) -> dict[str, Any]:
         """Return what was asked and what became of it."""
-        requests = dict(self._counts.requests)
-        refused = sum(count for (_, _, status), count in requests.items() if status >= 400)
+        counts, options = self._counts, self._options
+        requests = self.by_route()
+        refused = sum(count for (_, _, status), count in requests.items() if status >= _REFUSED)
         return {
-            "listen": self._listen,
+            "listen": options.listen,
             "problem": self._server.problem,
             "paused": self.intake.paused,
             "requests": sum(requests.values()),
             "refused": refused,
             "waiting": self.intake.waiting,
-            "wrong_tokens": self._counts.wrong_tokens,
-            "cut_off": self._counts.cut_off,
-            "turned_away": self._counts.turned_away,
+            "held": self._bodies.held,
+            "held_max": options.inbox_max_bytes,
+            "connections": counts.connections,
+            "connections_max": options.connections_max,
+            "cut_off": counts.cut_off,
+            "turned_away": counts.turned_away,
+            "wrong_tokens": counts.wrong_tokens,
         }
+
+    def by_route(self) -> dict[tuple[str, str, int], int]:
+        """Return how many requests were answered: method, route and status → number."""
+        return dict(self._counts.requests)
 
     def _guarded(self, options: Http) -> Guard:
         app = make_app(
             Endpoints(
                 self.intake,
-                Ingest(self.intake, self._spool, Bodies(options), options),
+                Ingest(self.intake, self._spool, self._bodies, options),
                 Flush(self.intake, self._spool, self._reader, options),
                 PageApp(self.live),
                 self._pages,

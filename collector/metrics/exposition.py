@@ -21,6 +21,7 @@ from prometheus_client.registry import Collector
 from collector.latency import BOUNDS_S
 from collector.metrics.flow import FLOW
 from collector.metrics.parts import PARTS
+from collector.metrics.requests import REQUESTS
 from collector.metrics.samples import Family, Figures
 
 
@@ -38,7 +39,7 @@ class _Picture(Collector):
         self._figures = figures
 
     def collect(self) -> Iterator[Metric]:
-        for family in (*FLOW, *PARTS):
+        for family in (*FLOW, *REQUESTS, *PARTS):
             yield _family(family, self._figures)
 
 

@@ -32,7 +32,7 @@ def _ignored(figures: Figures) -> Samples:
 _MESSAGES: Final = (
     counter(
         "messages_received",
-        "Messages that the broker delivered: the sum of recorded, dead-lettered and ignored ones",
+        "Messages of the broker and requests: the sum of recorded, dead-lettered and ignored ones",
         one("messages", "received"),
     ),
     counter(
