@@ -144,6 +144,14 @@ def test_the_package_brings_the_libraries_of_the_lock_and_no_emulator(unpacked):
     }
 
 
+def test_the_package_brings_the_files_of_the_page(unpacked):
+    of_page = Path("collector", "http", "page", "static")
+    site = unpacked / "opt" / "collector" / "lib" / "python3.11" / "site-packages"
+    brought = {path.name: path.read_bytes() for path in (site / of_page).iterdir()}
+    assert brought == {path.name: path.read_bytes() for path in (ROOT / of_page).iterdir()}
+    assert "index.html" in brought
+
+
 # One build at a time: they share the folder of setuptools.
 @pytest.mark.usefixtures("package")
 def test_the_package_for_arm64_is_built_of_wheels_for_arm64(tmp_path):

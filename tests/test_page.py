@@ -260,6 +260,41 @@ def test_a_page_too_many_says_so_and_comes_in_when_there_is_a_place(browser, tol
             expect(late.locator("#notice")).to_be_hidden()
 
 
+def test_a_page_in_the_background_gives_its_place_to_others(browser, told):
+    live, port = told
+    live.show(snapshot())
+    with ExitStack() as others, opened(browser, port) as page:
+        expect(page.locator("#link")).to_have_text("live")
+        for _ in range(VIEWERS_MAX - 1):
+            others.enter_context(viewer(port))
+        assert ask(port, "/ui/events", "HEAD").status == 503
+        turn(page, is_hidden=True)
+        wait_for(lambda: ask(port, "/ui/events", "HEAD").status == 200, "its place")
+        live.show(snapshot(gateway="gw-2"))
+        turn(page, is_hidden=False)
+        expect(page.get_by_role("heading", level=1)).to_have_text("gw-2")
+
+
+def turn(page, *, is_hidden):
+    """Have the page believe that its tab is in the background, or in front again."""
+    page.evaluate(
+        "is => { Object.defineProperty(document, 'hidden', { value: is, configurable: true });"
+        " document.dispatchEvent(new Event('visibilitychange')); }",
+        is_hidden,
+    )
+
+
+def test_the_page_of_another_version_loads_itself_anew(browser, told):
+    live, port = told
+    live.show(snapshot())
+    with opened(browser, port) as page:
+        expect(page.locator("#about")).to_contain_text("collector 0.1.0")
+        page.evaluate("document.documentElement.id = 'old'")
+        live.show(snapshot(version="0.2.0"))
+        expect(page.locator("#old")).to_have_count(0)
+        expect(page.locator("#about")).to_contain_text("collector 0.2.0")
+
+
 # --- who can use it
 
 

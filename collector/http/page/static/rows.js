@@ -41,9 +41,8 @@ export class Rows {
       this.body.replaceChildren(...elements);
     }
     while (this.body.children.length > elements.length) this.body.lastChild.remove();
-    for (const name of this.elements.keys()) {
-      if (!shown.some((row) => row.name === name)) this.elements.delete(name);
-    }
+    const there = new Set(shown.map((row) => row.name));
+    for (const name of this.elements.keys()) if (!there.has(name)) this.elements.delete(name);
     this.none.hidden = this.all > 0;
     this.tell(shown.length, wanted);
   }
