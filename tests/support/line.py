@@ -146,8 +146,9 @@ class Line:
         }
         # A collector that runs on the same box has the usual port.
         self._sections["metrics"] = {"listen": "off", **(metrics or {})}
+        self.http_port = free_port()
         if http is not None:
-            self._sections["http"] = {"listen": f"127.0.0.1:{free_port()}", **http}
+            self._sections["http"] = {"listen": f"127.0.0.1:{self.http_port}", **http}
         self.config = folder / "stations.yaml"
         if tables is None:
             (folder / "tables").symlink_to(ROOT / "tables")

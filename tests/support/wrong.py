@@ -1,6 +1,7 @@
 """Daemons that are wrong on purpose: `python wrong.py FAULT -c stations.yaml`.
 
-They are what the harness of `test_kill.py` must catch, and what decision 12 is about.
+They are what the harnesses of `test_kill.py` and `test_http_kill.py` must catch, and what decision
+12 is about.
 """
 
 import os
@@ -126,10 +127,39 @@ class DyingLine(Line):
         super().__init__(plan, *rest)
 
 
+class StoringLater(Line):
+    """Says that a group is stored, and stores it a little later."""
+
+    def __init__(self, *rest):
+        super().__init__(*rest)
+        append = self.spool.append
+        self.spool.append = lambda group: threading.Timer(0.1, append, (group,)).start()
+
+
+class SentIsAcknowledged(Line):
+    """Tells whoever waits for Zerobus when a batch is about to be sent."""
+
+    def __init__(self, *rest):
+        super().__init__(*rest)
+        take, watched = self.spool.take, self.spool.watched
+        self.spool.take = lambda batches: take(batches) and not watched.settle(batches)
+
+
+class ForgettingKeys(Line):
+    """Knows no request that comes again."""
+
+    def __init__(self, *rest):
+        super().__init__(*rest)
+        self.spool.reader.answer = lambda *_: None
+
+
 LINES = {
     "dies": DyingLine,
     "acknowledges-first": type("Wrong", (Line,), {"intake_type": AcknowledgesFirst}),
     "honours-old-streams": type("Wrong", (Line,), {"drains_type": WrongDrains}),
+    "stores-later": StoringLater,
+    "sent-is-acknowledged": SentIsAcknowledged,
+    "forgets-keys": ForgettingKeys,
     "raises": RaisingLine,
     "intake-stands-still": type("Wrong", (Line,), {"intake_type": StillIntake}),
     "impatient": ImpatientLine,
