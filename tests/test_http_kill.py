@@ -18,9 +18,9 @@ from collections import Counter
 from dataclasses import dataclass
 
 import pytest
-from support.clients import COLUMNS, Client, Oracle
 from support.columns import schema_text
 from support.line import ROOT, Line
+from support.posting import COLUMNS, Oracle, Poster
 from support.waiting import wait_for
 
 CLIENTS = 6
@@ -68,7 +68,7 @@ def run_rounds(line, rounds, seed, *, wrong=False):
     dice = random.Random(seed)
     oracle, numbers = Oracle(line.zerobus.oracle), itertools.count()
     clients = [
-        Client(line.http_port, oracle, numbers, list(STATIONS), seed + n, waits=n % 2 == 0)
+        Poster(line.http_port, oracle, numbers, list(STATIONS), seed + n, waits=n % 2 == 0)
         for n in range(CLIENTS)
     ]
     for client in clients:

@@ -15,8 +15,9 @@ import time
 from collections import Counter, defaultdict, deque
 from dataclasses import dataclass
 
+from support.client import JSON, NDJSON, Client
+
 COLUMNS = "id BIGINT NOT NULL, text STRING, seq BIGINT"
-NDJSON = "application/x-ndjson"
 
 
 def text_of(number):
@@ -63,7 +64,7 @@ class Request:
     key: str
 
 
-class Client(threading.Thread):
+class Poster(threading.Thread):
     """`waits`: for Zerobus, each time. `promised` has, by id, the numbers that an answer gave:
     the first and the last of its request. `false` are ids of which 200 was said too early,
     `differing` keys that were answered with other numbers than before, `strange` answers of a kind
@@ -71,10 +72,10 @@ class Client(threading.Thread):
 
     def __init__(self, port, oracle, numbers, stations, seed, *, waits):
         super().__init__(daemon=True)
-        self._port, self._oracle, self._numbers, self._waits = port, oracle, numbers, waits
+        self._client, self._waits = Client(port), waits
+        self._oracle, self._numbers = oracle, numbers
         self._stations = stations
         self._dice = random.Random(seed)
-        self._connection = None
         self._over = threading.Event()
         self._answered = deque(maxlen=50)
         self.offered, self.promised = set(), {}
@@ -90,7 +91,7 @@ class Client(threading.Thread):
                 self._ask_again(request, before)
             else:
                 self._ask(self._make())
-        self._close()
+        self._client.close()
 
     def end(self):
         self._over.set()
@@ -105,7 +106,7 @@ class Client(threading.Thread):
         return Request(
             self._dice.choice(self._stations), ids,
             (records[0] if count == 1 else body).encode(),
-            NDJSON if lines else "application/json",
+            NDJSON if lines else JSON,
             f"{ids[0]}" if self._dice.random() < 0.5 else "",
         )  # fmt: skip
 
@@ -134,29 +135,16 @@ class Client(threading.Thread):
     def _post(self, request):
         """The answer to a request that is stored; None when there was none."""
         path = f"/ingest/{request.station}" + ("?wait_for_ack=true&timeout=3s" * self._waits)
-        headers = {"Content-Type": request.content_type}
-        headers |= {"Idempotency-Key": request.key} if request.key else {}
         try:
-            self._connect()
-            self._connection.request("POST", path, request.body, headers)
-            answer = self._connection.getresponse()
-            said = json.loads(answer.read())
+            answer = self._client.post(
+                path, request.body, request.content_type, Idempotency_Key=request.key
+            )
         except (OSError, http.client.HTTPException):
-            self._close()
             return None
         self.statuses[answer.status] += 1
         if answer.status == 200:
             self.false |= self._oracle.missing(request.ids)
         elif answer.status != 202:
-            self.strange.append(said)
+            self.strange.append(answer.said)
             return None
-        return said
-
-    def _connect(self):
-        if self._connection is None:
-            self._connection = http.client.HTTPConnection("127.0.0.1", self._port, timeout=30)
-
-    def _close(self):
-        if self._connection is not None:
-            self._connection.close()
-        self._connection = None
+        return answer.said
