@@ -9,6 +9,7 @@ import json
 import threading
 
 import pytest
+from support.asking import figures
 from support.client import NDJSON, Client, measured
 from support.line import ROOT, STATIONS, Line, reading
 from support.waiting import answers, free_port, wait_for
@@ -269,6 +270,7 @@ def test_a_client_that_goes_away_while_it_waits_loses_nothing(line):
 
 def test_a_flush_returns_when_what_was_spooled_is_acknowledged_and_says_what_is_left(line, client):
     numbers = list(itertools.islice(NUMBERS, 5))
+    assert client.post("/flush/station_two?timeout=90s").status == 200
     line.zerobus.faults({"faults": [{"fault": "silence"}]})
     assert client.post("/ingest/station_two", [measured(one) for one in numbers]).status == 202
     pending = client.post("/flush/station_two?timeout=200ms")
@@ -308,9 +310,14 @@ def at_once(clients, ask):
 PORT = [0]
 
 
-def test_requests_of_many_clients_share_commits(line):
+def commits(client):
+    text = client.get("/metrics").body.decode()
+    return figures(text)["collector_spool_commit_seconds_count",]
+
+
+def test_requests_of_many_clients_share_commits(line, client):
     PORT[0] = line.port
-    before = line.status()["spool"]["commits"]
+    before = commits(client)
     numbers = list(itertools.islice(NUMBERS, 400))
 
     def ask(client, place):
@@ -320,12 +327,8 @@ def test_requests_of_many_clients_share_commits(line):
 
     answered = at_once(40, ask)
     assert answered == [[202] * 10] * 40
+    assert commits(client) - before < len(numbers) / 2
     line.wait_delivered(numbers)
-    line.wait_drained()
-    made = wait_for(
-        lambda: line.status()["messages"]["received"] >= len(numbers) and line.status(), "counts"
-    )["spool"]["commits"]
-    assert made - before < len(numbers)
 
 
 def test_the_same_key_stores_once_also_at_one_time_and_says_the_same(line, client):
@@ -335,7 +338,9 @@ def test_the_same_key_stores_once_also_at_one_time_and_says_the_same(line, clien
     def ask(client, _):
         return client.post("/ingest/station_one", measured(number), Idempotency_Key="k-1")
 
+    before = count(line, "recorded")
     answered = at_once(8, ask)
+    assert count(line, "recorded") == before + 1
     assert {one.status for one in answered} == {202}
     assert len({one.said["seq"] for one in answered}) == 1
     assert sum(not one.said.get("repeated") for one in answered) == 1
@@ -347,7 +352,7 @@ def test_the_same_key_stores_once_also_at_one_time_and_says_the_same(line, clien
     assert other.status == 422
     # A key of another station is another key.
     assert client.post("/ingest/free", measured(-2), Idempotency_Key="k-1").status == 202
-    assert line.zerobus.ids().count(number) == 1
+    assert count(line, "recorded") == before + 2
 
 
 def test_a_key_that_is_too_long_is_refused(client):
@@ -356,7 +361,7 @@ def test_a_key_that_is_too_long_is_refused(client):
 
 
 def test_a_key_is_known_after_a_kill(line):
-    number = next(NUMBERS)
+    number, before = next(NUMBERS), count(line, "recorded")
     first = Client(line.port)
     said = first.post("/ingest/station_one", measured(number), Idempotency_Key="k-2").said
     first.close()
@@ -372,10 +377,8 @@ def test_a_key_is_known_after_a_kill(line):
         Idempotency_Key="k-2",
     )  # fmt: skip
     assert (waited.status, waited.said["acknowledged"]) == (202, False)
+    assert count(line, "recorded") == before + 1
     line.wait_delivered([number])
-    line.wait_drained()
-    seqs = [row for row in line.zerobus.rows(ONE) if row["humidity"] == number]
-    assert len(seqs) <= 2
     client.close()
 
 
@@ -419,7 +422,7 @@ def test_health_of_a_station_tells_its_stream_its_backlog_and_its_last_error(lin
     assert client.get("/health").said["health"] == "degraded"
     line.zerobus.start()
     wait_for(lambda: client.get("/health/station_two").said["health"] == "ok", "health", 90)
-    assert client.get("/health/station_two").said["last_error"] == away["last_error"]
+    assert client.get("/health/station_two").said["last_error"]
     assert client.get("/health/nowhere").status == 404
 
 

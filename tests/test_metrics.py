@@ -11,7 +11,7 @@ import pytest
 from prometheus_client.openmetrics.parser import text_string_to_metric_families
 from support.asking import ask, figures
 from support.line import ROOT, STATIONS, Line, reading
-from support.waiting import free_port, wait_for
+from support.waiting import answers, free_port, wait_for
 
 from collector.metrics.flow import FLOW
 from collector.metrics.parts import PARTS
@@ -51,6 +51,7 @@ def test_names_and_labels_follow_the_custom():
         assert one.name.endswith("_total") == (one.kind == "counter")
         assert set(one.labels) <= {
             "station", "table", "reason", "kind", "state", "health", "loop", "version", "gateway",
+            "method", "route", "status",
         }  # fmt: skip
     assert len({one.name for one in FAMILIES}) == len(FAMILIES)
 
@@ -149,7 +150,11 @@ def scraped(line_folder):
     metrics = {"listen": f"127.0.0.1:{port}"}
     stations = {name: {**one, "max_age": "1h"} for name, one in STATIONS.items()}
     limits = {"max_records_per_second": 100_000}
-    with Line(line_folder, metrics=metrics, stations=stations, zerobus=limits) as line:
+    http = {"listen": f"127.0.0.1:{free_port()}"}
+    with Line(line_folder, metrics=metrics, stations=stations, zerobus=limits, http=http) as line:
+        port_of_http = int(http["listen"].rpartition(":")[2])
+        wait_for(lambda: answers(port_of_http), "the station over HTTP")
+        assert ask(port_of_http, "/livez").status == 200
         yield line, port
 
 

@@ -1,0 +1,298 @@
+"""The station over HTTP as a part of the daemon: reloads, stops, a full spool, who may ask."""
+
+import base64
+import contextlib
+import http.client
+import json
+import signal
+import socket
+import threading
+
+import pytest
+from support.client import Client, measured
+from support.line import STATIONS, Line
+from support.terminal import run_plain
+from support.waiting import answers, free_port, wait_for
+
+ONE, TWO = "main.iot.station_one", "main.iot.station_two"
+OUTAGE = {"faults": [{"fault": "refuse_connections"}]}
+TOKEN = "canary-of-http"
+
+
+def serving(folder, **more):
+    """Return a line that is to serve, and its port."""
+    port = free_port()
+    options = {"listen": f"127.0.0.1:{port}", **more.pop("http", {})}
+    return Line(folder, http=options, **more), port
+
+
+@pytest.fixture
+def connect():
+    """Gives clients, and closes them."""
+    with contextlib.ExitStack() as opened:
+
+        def client(port):
+            one = Client(port)
+            opened.callback(one.close)
+            return one
+
+        yield client
+
+
+def wait_for_server(port):
+    wait_for(lambda: answers(port), "the station over HTTP", 60)
+
+
+class Load(threading.Thread):
+    """Posts until it is told to end; `stored` are the ids that were answered as stored."""
+
+    def __init__(self, port, first):
+        super().__init__(daemon=True)
+        self.port, self._next = port, first
+        self.stored, self.statuses = [], set()
+        self._ending = threading.Event()
+
+    def run(self):
+        client = Client(self.port)
+        while not self._ending.is_set():
+            number, self._next = self._next, self._next + 1
+            try:
+                status = client.post("/ingest/station_one", measured(number)).status
+            except OSError:
+                client.close()
+                client = Client(self.port)
+                self._ending.wait(0.05)
+                continue
+            self.statuses.add(status)
+            if status in (200, 202):
+                self.stored.append(number)
+        client.close()
+
+    def has_stored(self, count):
+        wait_for(lambda: len(self.stored) >= count, f"{count} records to be stored", 60)
+
+    def end(self):
+        self._ending.set()
+        self.join(60)
+
+
+def test_http_comes_moves_and_goes_by_a_reload_and_nothing_that_was_answered_is_lost(
+    line_folder, connect
+):
+    line = Line(line_folder)
+    with line:
+        assert line.status()["http"] is None
+        first, second = free_port(), free_port()
+        line.change(http={"listen": f"127.0.0.1:{first}"})
+        assert line.reload() == ""
+        wait_for_server(first)
+        load = Load(first, 1)
+        load.start()
+        load.has_stored(50)
+        line.stations["more"] = {"table": ONE, "schema": "station_one"}
+        line.write_config()
+        assert line.reload() == ""
+        load.has_stored(100)
+        client = connect(first)
+        assert client.post("/ingest/more", measured(1_000_001)).status == 202
+        assert "/ingest/more" in client.get("/openapi.json").said["paths"]
+        line.change(http={"listen": f"127.0.0.1:{second}"})
+        assert line.reload() == ""
+        wait_for_server(second)
+        wait_for(lambda: not answers(first), "the first port to be free")
+        load.port = second
+        load.has_stored(len(load.stored) + 50)
+        load.end()
+        assert load.statuses <= {202, 503}
+        del line.stations["more"], line._sections["http"]
+        line.write_config()
+        assert line.reload() == ""
+        wait_for(lambda: not answers(second), "the second port to be free")
+        line.wait_delivered([*load.stored, 1_000_001])
+        line.check_balances()
+
+
+def test_a_stop_under_load_stores_all_that_it_has_answered(line_folder):
+    line, port = serving(line_folder)
+    with line:
+        wait_for_server(port)
+        loads = [Load(port, 1_000_000 * place) for place in range(1, 9)]
+        for load in loads:
+            load.start()
+        for load in loads:
+            load.has_stored(20)
+        assert line.daemon.stop(signal.SIGTERM) == 0
+        for load in loads:
+            load.end()
+        line.start_daemon()
+        line.wait_delivered([one for load in loads for one in load.stored])
+        assert "Traceback" not in line.daemon.tail()
+        line.check_balances()
+
+
+def test_while_the_spool_is_full_nothing_is_taken_and_nothing_that_was_taken_is_lost(
+    line_folder, connect
+):
+    line, port = serving(
+        line_folder,
+        spool={"max_bytes": "8MiB", "commit_max_bytes": "64KiB"},
+        mqtt={"inbox_max_bytes": "64KiB", "message_max_bytes": "64KiB"},
+    )
+    with line:
+        wait_for_server(port)
+        line.zerobus.faults(OUTAGE)
+        client, taken = connect(port), []
+        for number in range(2_000):
+            long = {**measured(number), "device_name": "d" * 60_000}
+            answered = client.post("/ingest/station_one", long)
+            if answered.status != 202:
+                break
+            taken.append(number)
+        assert answered.status == 503
+        assert int(answered.headers["retry-after"]) > 0
+        assert "max_bytes" in answered.said["error"]
+        assert client.get("/readyz").status == 503
+        assert client.get("/health").status == 503
+        line.zerobus.faults(None)
+        line.wait_delivered(taken, 120)
+        wait_for(lambda: client.post("/ingest/station_one", measured(-1)).status == 202, "room")
+        assert sorted(one for one in set(line.zerobus.ids()) if one >= 0) == taken
+        line.check_balances()
+
+
+def test_what_a_full_spool_drops_is_not_said_to_be_stored(line_folder, connect):
+    stations = {**STATIONS, "station_one": {**STATIONS["station_one"], "when_full": "drop_newest"}}
+    line, port = serving(
+        line_folder,
+        stations=stations,
+        spool={"max_bytes": "8MiB", "commit_max_bytes": "64KiB"},
+        mqtt={"inbox_max_bytes": "64KiB", "message_max_bytes": "64KiB"},
+    )
+    with line:
+        wait_for_server(port)
+        line.zerobus.faults(OUTAGE)
+        client, taken = connect(port), []
+        for number in range(2_000):
+            long = {**measured(number), "device_name": "d" * 60_000}
+            key = f"key-{number}"
+            answered = client.post("/ingest/station_one", long, Idempotency_Key=key)
+            if answered.status != 202:
+                break
+            taken.append(number)
+        assert answered.status == 503
+        dropped = line.counters()["table:" + ONE, "dropped"]
+        assert dropped >= 1
+        line.zerobus.faults(None)
+        line.wait_delivered(taken, 120)
+        # What was dropped is not known by its key: it can be sent again.
+        again = wait_for(
+            lambda: (
+                (one := client.post("/ingest/station_one", long, Idempotency_Key=key)).status == 202
+                and one
+            ),
+            "room",
+            60,
+        )
+        assert "repeated" not in again.said
+        line.wait_delivered([number], 60)
+        line.check_balances()
+
+
+def test_a_record_that_zerobus_refuses_is_never_said_to_be_acknowledged(line_folder, connect):
+    line, port = serving(line_folder)
+    with line:
+        wait_for_server(port)
+        line.zerobus.faults(
+            {"faults": [{"fault": "poison", "column": "device_name", "equals": "bad"}]}
+        )
+        client = connect(port)
+        bad = {**measured(1), "device_name": "bad"}
+        answers_of = {}
+
+        def wait_for_it():
+            answers_of["bad"] = connect(port).post(
+                "/ingest/station_one?wait_for_ack=true&timeout=120s", [bad, measured(2)]
+            )
+
+        waiting = threading.Thread(target=wait_for_it)
+        waiting.start()
+        wait_for(lambda: line.counters().get(("table:" + ONE, "made"), 0) == 2, "the records")
+        # Others that are accepted prove that it is the record's own fault.
+        for number in range(3, 200):
+            client.post("/ingest/station_one?wait_for_ack=true&timeout=1s", measured(number))
+            if not waiting.is_alive():
+                break
+        waiting.join(120)
+        said = answers_of["bad"].said
+        assert (answers_of["bad"].status, said["acknowledged"]) == (202, False)
+        assert "not all of it was delivered" in said["message"]
+        assert [row["kind"] for row in line.dead_letters()] == ["refused"]
+        line.check_balances()
+
+
+def test_with_a_token_nobody_asks_without_it_and_it_is_shown_nowhere(line_folder, connect):
+    (line_folder / "token").write_text(TOKEN + "\n")
+    line, port = serving(line_folder, http={"token_file": "token"})
+    with line:
+        wait_for_server(port)
+        client = connect(port)
+        basic = base64.b64encode(f"anybody:{TOKEN}".encode()).decode()
+        for path in ("/", "/ui", "/ui/events", "/docs", "/openapi.json", "/metrics", "/livez"):
+            refused = client.get(path)
+            assert (refused.status, "needed" in refused.said["error"]) == (401, True), path
+            wrong = client.get(path, Authorization=f"Bearer {TOKEN}x")
+            assert wrong.status == 401
+        assert client.post("/ingest/station_one", measured(1)).status == 401
+        for given in (f"Bearer {TOKEN}", f"Basic {basic}"):
+            assert client.get("/health", Authorization=given).status == 200
+            answered = client.post("/ingest/station_one", measured(2), Authorization=given)
+            assert answered.status == 202
+        assert TOKEN not in line.daemon.tail()
+        assert TOKEN not in json.dumps(line.status())
+
+
+def test_a_port_that_is_taken_keeps_the_line_from_nothing_and_is_said(line_folder, connect):
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        line = Line(line_folder, http={"listen": f"127.0.0.1:{port}"})
+        with line:
+            wait_for(lambda: (line.status()["http"] or {}).get("problem"), "the problem to be said")
+            done = run_plain("status", "--json", "-c", str(line.config), folder=line.folder)
+            document = json.loads(done.stdout)
+            assert document["health"] == "degraded"
+            assert any("http.listen" in reason for reason in document["reasons"])
+            line.publisher().publish(
+                [(1, "sensors/station_one/d", json.dumps(measured(1)).encode())]
+            )
+            line.wait_delivered([1])
+            taken.close()
+            client = wait_for(lambda: answers(port) and connect(port), "the port", 60)
+            wait_for(lambda: client.post("/ingest/station_one", measured(2)).status == 202, "202")
+            wait_for(lambda: not line.status()["http"]["problem"], "the problem to be over")
+
+
+@pytest.mark.parametrize("when", ["waiting", "streaming"])
+def test_a_stop_does_not_wait_for_those_who_wait(line_folder, connect, when):
+    line, port = serving(line_folder)
+    with line:
+        wait_for_server(port)
+        line.zerobus.faults({"faults": [{"fault": "silence"}]})
+        client = connect(port)
+        ended = []
+
+        def ask():
+            try:
+                if when == "waiting":
+                    path = "/ingest/station_one?wait_for_ack=true&timeout=300s"
+                    ended.append(client.post(path, measured(1)).status)
+                else:
+                    ended.append(client.get("/ui/events").status)
+            except (OSError, http.client.HTTPException):
+                ended.append(0)
+
+        asking = threading.Thread(target=ask)
+        asking.start()
+        wait_for(lambda: line.status()["http"]["connections"] >= 1, "the client")
+        assert line.daemon.stop(signal.SIGTERM, timeout=60) == 0
+        asking.join(60)
+        assert ended in ([503], [202], [200], [0])
