@@ -18,6 +18,7 @@ from support.spools import TABLE, batch, letter, limit, opened, store
 from collector.errors import LockedError, SpoolError, SpoolFullError
 from collector.spool import Group, Limits, Spool
 from collector.spool.database import BUSY_MS, open_reader
+from collector.spool.kept_rows import StoredAnswer
 from collector.spool.lock import SpoolLock
 from collector.spool.seq import BLOCK, SeqNumbers
 from collector.spool.tables import VERSION
@@ -281,3 +282,39 @@ def test_nobody_waits_for_a_reader_while_the_wal_is_emptied(path):
 def empty_often(writer):
     for _ in range(100):
         writer.empty_wal()
+
+
+# -- answers to requests ---------------------------------------------------------------------
+
+
+def answer(key, at_us, text="{}", since_us=0, first_seqs=()):
+    return StoredAnswer(b"%d" % key, b"body", at_us, since_us, text, frozenset(first_seqs))
+
+
+def test_answers_are_kept_for_their_window_and_no_more_than_fit(tmp_path):
+    with opened(tmp_path / "spool.db", max_bytes=8 << 20) as spool:
+        assert spool.limits.answers_max == 512
+        for key in range(600):
+            spool.append(Group(answers=[answer(key, at_us=key, text=str(key))]))
+        ((count,),) = spool.reader.rows("SELECT count(*) FROM answers")
+        assert count == 512
+        assert spool.reader.answer(b"87", 0) is None
+        assert spool.reader.answer(b"599", 0) == (b"body", "599")
+        # One of another time is none, though it may still be in the file.
+        assert spool.reader.answer(b"599", 600) is None
+        spool.append(Group(answers=[answer(1_000, at_us=1_000, since_us=590)]))
+        spool.append(Group(answers=[answer(1_001, at_us=1_001, since_us=590)]))
+        for key in range(1_002, 1_012):
+            spool.append(Group(answers=[answer(key, at_us=key, since_us=590)]))
+        ((oldest,),) = spool.reader.rows("SELECT min(at_us) FROM answers")
+        assert oldest >= 590
+
+
+def test_an_answer_is_stored_only_with_the_batches_that_it_speaks_of(tmp_path):
+    with opened(tmp_path / "spool.db") as spool:
+        one = batch(spool, [b"x"])
+        first = one.seqs[0]
+        answers = [answer(1, 1, first_seqs=[first]), answer(2, 1, first_seqs=[first + 1])]
+        spool.append(Group([one], answers=answers))
+        assert spool.reader.answer(b"1", 0) is not None
+        assert spool.reader.answer(b"2", 0) is None

@@ -103,10 +103,10 @@ class _Daemon:
     def run(self) -> NoReturn:
         """Run until a signal; whatever else ends the main thread ends the process at once."""
         try:
+            self._follow_web()
             self._line.start()
             self._control.start()
             self._serve()
-            self._web.follow(self._pages, self._state.look)
             self._tick()
             self._watch()
         except Exception:  # noqa: BLE001 - The top of the main thread.
@@ -119,6 +119,9 @@ class _Daemon:
 
     def _serve(self) -> None:
         self._server.start(self._line.config.metrics, self._pages)
+
+    def _follow_web(self) -> None:
+        self._web.follow(self._pages, self._state.look)
 
     def _watch(self) -> None:
         notify("READY=1")
@@ -135,7 +138,7 @@ class _Daemon:
         if self._line.config.metrics != before:
             self._server.stop()
             self._serve()
-        self._web.follow(self._pages, self._state.look)
+        self._follow_web()
 
     def _tick(self) -> None:
         """What a second brings: deletes that wait for a commit, and signs of life."""

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 from collector.config import Http
 from collector.daemon.line import Line
 from collector.daemon.silence import Counters
+from collector.errors import CollectorError
 from collector.http import Pages
 
 if TYPE_CHECKING:
@@ -20,6 +21,11 @@ _log = logging.getLogger(__name__)
 
 HTTP_INTAKE: Final = "http intake"
 """The loop of the requests, by its name among the others."""
+_COUNTS: Final = (
+    "requests", "refused", "waiting", "held", "held_max", "connections", "connections_max",
+    "cut_off", "turned_away", "wrong_tokens",
+)  # fmt: skip
+_NOTHING: Final = {"listen": "", "paused": "", **dict.fromkeys(_COUNTS, 0)}
 
 
 class Web:
@@ -31,6 +37,7 @@ class Web:
     def __init__(self, line: Line) -> None:
         self._line = line
         self._site: Site | None = None
+        self._problem = ""
 
     def follow(self, pages: Pages, look: Callable[[], dict[str, Any]]) -> None:
         """Serve as the configuration has it by now, or end."""
@@ -38,9 +45,15 @@ class Web:
         if options is None:
             self.stop()
             return
-        if self._site is None:
-            self._site = self._make(options, pages, look)
-        self._site.serve(self._line.plan, options)
+        try:
+            self._site = self._site or self._make(options, pages, look)
+            self._site.serve(self._line.plan, options)
+        except CollectorError as error:
+            # The line goes on without: what comes by MQTT is stored all the same.
+            self._problem = f"http: it can't be served: {error}: a reload tries again"
+            _log.error("%s", self._problem)
+        else:
+            self._problem = ""
 
     def stop(self) -> None:
         """Take no more requests, store those that were taken, and end."""
@@ -72,8 +85,9 @@ class Web:
 
     def figures(self) -> dict[str, Any] | None:
         """Return what was asked and what became of it; None without `http:`."""
-        site = self._site
-        return None if site is None else site.figures()
+        site, problem = self._site, self._problem
+        found = None if site is None else site.figures()
+        return {**(found or _NOTHING), "problem": problem} if problem else found
 
     def requests(self) -> dict[tuple[str, str, int], int]:
         """Return how many requests were answered, by method, route and status."""

@@ -7,7 +7,6 @@ from typing import Final
 
 RETAINED_MAX: Final = 10_000
 MEMORIES_MAX: Final = 100_000
-ANSWERS_MAX: Final = 100_000
 _OLD_AT_ONCE: Final = 100
 
 
@@ -73,8 +72,8 @@ class KeptRows:
             "DELETE FROM memories WHERE id <= (SELECT max(id) FROM memories) - ?", (MEMORIES_MAX,)
         )
 
-    def keep_answers(self, answers: Sequence[StoredAnswer]) -> None:
-        """Keep what requests were answered, for the last ANSWERS_MAX of them."""
+    def keep_answers(self, answers: Sequence[StoredAnswer], at_most: int) -> None:
+        """Keep what requests were answered, for the last of them."""
         rows = [(one.key, one.body, one.at_us, one.text) for one in answers]
         if not rows:
             return
@@ -86,5 +85,5 @@ class KeptRows:
             "DELETE FROM answers WHERE id IN (SELECT id FROM"
             " (SELECT id, at_us FROM answers ORDER BY id LIMIT ?) WHERE at_us < ?)"
             " OR id <= (SELECT max(id) FROM answers) - ?",
-            (_OLD_AT_ONCE + len(rows), min(one.since_us for one in answers), ANSWERS_MAX),
+            (_OLD_AT_ONCE + len(rows), min(one.since_us for one in answers), at_most),
         )

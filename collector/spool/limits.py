@@ -13,6 +13,9 @@ if TYPE_CHECKING:
 
 GIB: Final = 1 << 30
 MIB: Final = 1 << 20
+ANSWERS_MAX: Final = 100_000
+ANSWER_BYTES: Final = 1_024
+"""What an answer takes at most, but for the errors of a request that was stored in part."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +65,11 @@ class Limits:
             dead_max_bytes=config.dead_letters.max_bytes,
             dead_max_count=config.dead_letters.max_count,
         )
+
+    @property
+    def answers_max(self) -> int:
+        """How many answers to requests are kept: they share a sixteenth of the spool at most."""
+        return min(ANSWERS_MAX, self.max_bytes // 16 // ANSWER_BYTES)
 
     def become(self, other: Self) -> None:
         """Take the values of other limits, from the next look at each on."""

@@ -85,7 +85,7 @@ class Spool:
             rows.bury(group.dead_letters)
             rows.kept.keep_retained(group.retained)
             rows.kept.keep_memories(group.memories)
-            rows.kept.keep_answers(group.answers_that_hold())
+            rows.kept.keep_answers(group.answers_that_hold(), self.limits.answers_max)
             rows.count(group.counts)
             self.keep_numbers(rows)
         self.stored({batch.table for batch in group.batches})

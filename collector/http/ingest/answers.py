@@ -19,6 +19,8 @@ from collector.spool.watched import Watch
 WATCHES_MAX: Final = 10_000
 """Requests with a key whose delivery can be asked for again; beyond, the oldest is forgotten."""
 KEY_MAX_CHARS: Final = 255
+ERRORS_KEPT: Final = 20
+"""Bad records of a request that was stored in part which are told again with it."""
 
 
 def key_of(station: str, key: str) -> bytes:
@@ -58,7 +60,7 @@ class Answers:
             "first_seq": stored.first_seq,
             "last_seq": stored.last_seq,
             "count": stored.count,
-            "errors": stored.errors,
+            "errors": stored.errors[:ERRORS_KEPT],
         }
         at_us = submission.received_us
         return StoredAnswer(

@@ -1,7 +1,6 @@
 """A station as the requests for it meet it: how their topic is read, what they have brought."""
 
 from collections import Counter
-from collections.abc import Mapping as Dict
 from collections.abc import Sequence
 from http import HTTPStatus
 from typing import Final
@@ -32,7 +31,7 @@ class Target:
         self.why_not = why_not(station, mapping)
         self._max_bytes = max_bytes
         self._patterns = [parse_filter(text).pattern for text in station.topics]
-        self._captures: Dict[str, dict[str, str]] = {}
+        self._captures: dict[str, dict[str, str]] = {}
 
     def place(self, topic: str) -> tuple[str, dict[str, str]]:
         """Return the topic of a request and what it captures; without one it is `http/STATION`.
@@ -45,9 +44,9 @@ class Target:
         if captures is None:
             captures = self._read(topic)
             if len(self._captures) >= TOPICS_MAX:
-                self._captures = {}
+                self._captures.clear()
             # The same object each time: it is by this that a mapping knows a topic again.
-            self._captures = {**self._captures, topic: captures}
+            self._captures[topic] = captures
         return topic, captures
 
     def too_large(self, mark: int, faults: Sequence[Fault]) -> list[Fault]:
