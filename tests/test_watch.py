@@ -74,6 +74,18 @@ def test_a_calm_day_says_so_in_a_few_lines(box, state):
         ]
 
 
+def test_what_is_asked_over_http_stands_beside_the_broker(box, state):
+    document = said.snapshot(stations=2)
+    asked = {"listen": "127.0.0.1:8000", "problem": "", "refused": 3, "request_rate": 48.2}
+    said.say(state, document | {"http": asked})
+    with watch(box) as terminal:
+        lines = terminal.shows("q quits", "http")
+        assert any("127.0.0.1:8000, 48 requests/s, 3 refused" in line for line in lines)
+        problem = {**asked, "problem": "http.listen: the port is taken"}
+        said.say(state, document | {"http": problem})
+        terminal.shows("http.listen: the port is taken")
+
+
 @pytest.mark.parametrize(("columns", "rows"), [(120, 40), (40, 10), (20, 3), (1, 1)])
 def test_every_size_of_terminal_gets_as_much_as_fits(box, state, columns, rows):
     said.say(state, said.trouble())

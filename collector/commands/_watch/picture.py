@@ -198,6 +198,8 @@ def _facts(reading: Reading, head: _Head) -> Iterable[tuple[str, str]]:
     full = f"{reading.used_bytes / reading.max_bytes:.1%} of {size(reading.max_bytes)}"
     if head.is_live:
         yield "broker", f"{reading.broker}, {short(reading.received_rate)} messages/s"
+        if reading.http:
+            yield "http", reading.http
     yield "backlog", f"{waiting:,} records{oldest}"
     parts = [full, reading.forecast if head.is_live else ""]
     if reading.disk_free_bytes is not None:

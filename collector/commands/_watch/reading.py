@@ -55,6 +55,7 @@ class Reading:
     updated_us: int
     broker: str
     received_rate: float
+    http: str
     rows: tuple[StationRow, ...]
     backlogs: dict[str, int]
     dead: int
@@ -96,6 +97,7 @@ def _reading(snapshot: dict[str, Any]) -> Reading:
         updated_us=updated_us,
         broker=_broker(snapshot["broker"]),
         received_rate=float(snapshot["received_rate"]),
+        http=_http(snapshot.get("http")),
         rows=tuple(rows),
         backlogs={str(name): int(table.get("spooled", 0)) for name, table in tables.items()},
         dead=int(messages.get("dead", 0)),
@@ -115,6 +117,17 @@ def _broker(broker: dict[str, Any]) -> str:
     if broker["connected"]:
         return f"connected to {broker['url']} by MQTT {broker['protocol']}"
     return f"away: {broker['url']}: {broker['last_error'] or 'connecting'}"
+
+
+def _http(http: dict[str, Any] | None) -> str:
+    """Say what is asked over HTTP; nothing without a station over HTTP."""
+    if http is None:
+        return ""
+    if http["problem"]:
+        return str(http["problem"])
+    rate = float(http.get("request_rate", 0))
+    refused = f", {int(http['refused']):,} refused" if http["refused"] else ""
+    return f"{http['listen']}, {rate:,.0f} requests/s{refused}"
 
 
 def _rows(stations: dict[str, Any], tables: dict[str, Any]) -> list[StationRow]:
