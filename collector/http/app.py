@@ -98,7 +98,9 @@ def make_app(to: Endpoints) -> App:
     app.add_exception_handler(HTTPStatus.NOT_FOUND, _refuse_path)
     app.add_exception_handler(HTTPStatus.METHOD_NOT_ALLOWED, _refuse_method)
     for path, words in _WORDS.items():
-        app.add_api_route(path, _page(to.pages, path), summary=words, tags=["health"])
+        app.add_api_route(
+            path, _page(to.pages, path), summary=words, tags=["health"], **_answers("text/plain")
+        )
     _add_health(app, to)
     _add_documents(app, to.intake)
     return Paths({"ingest": to.ingest, "flush": to.flush}, to.page, app)
@@ -123,8 +125,16 @@ def _add_health(app: FastAPI, to: Endpoints) -> None:
         return _health(health.of_station(to.intake.find(station).station, to.look()))
 
     app.add_api_route("/", about, summary="Version, stations, and their endpoints")
-    app.add_api_route("/health", of_all, summary="How the line is, and why", tags=["health"])
+    words = "How the line is, and why"
+    answers = _answers("application/json")
+    app.add_api_route("/health", of_all, summary=words, tags=["health"], **answers)
     app.add_api_route("/health/{station}", of_station, include_in_schema=False)
+
+
+def _answers(content_type: str) -> dict[str, Any]:
+    """Say in which type a page is answered, also where it says that something is wrong."""
+    content: dict[str, Any] = {"content": {content_type: {}}}
+    return {"response_class": Response, "responses": {200: content, 503: content}}
 
 
 def _about(target: Target) -> dict[str, Any]:

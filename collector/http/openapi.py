@@ -4,17 +4,30 @@ A column that a plain path feeds is described by its type; what is more than tha
 with steps, may be anything.
 """
 
+import re
 from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
-from collector.http.ingest.answers import KEY_MAX_CHARS
+from collector.http.ingest.answers import KEY_MAX_CHARS, KEY_PATTERN
 from collector.http.ingest.payloads import media_types_of
 from collector.http.ingest.target import Target
+from collector.http.query import TIMEOUT_MAX_S
 from collector.http.shapes import example_of, shape_of
+from collector.router import parse_filter
 
 _FLAG: Final = {"type": "boolean", "default": False}
 _TEXT: Final = {"type": "string"}
 _COUNT: Final = {"type": "integer", "minimum": 0}
+_TIMEOUT: Final = {
+    "anyOf": [
+        {"type": "number", "minimum": 0, "maximum": TIMEOUT_MAX_S},
+        {"type": "string", "pattern": "^([0-9]{1,5}ms|[0-9]{1,2}s|[0-9]min)$"},
+    ],
+    "example": "30s",
+}
+_HOW_LONG: Final = "How long to wait: such as 500ms, 30s or 2min; a number is seconds."
+_SOME_TEXT: Final = "[^+#\\u0000]*"
+_NAMED: Final = re.compile(r"\(\?P<\w+>")
 _JSON: Final = "application/json"
 _STORED: Final = {
     "type": "object",
@@ -90,8 +103,12 @@ def document_of(base: dict[str, Any], targets: Mapping[str, Target]) -> dict[str
         paths[f"/flush/{name}"] = {"post": _flush(name, target)}
         paths[f"/health/{name}"] = {"get": _health(name)}
     schemas = {"Stored": _STORED, "BadRecord": _BAD_RECORD, "Refused": _REFUSED}
-    components = {**base.get("components", {}), "schemas": {**schemas, "Flushed": _FLUSHED}}
-    return {**base, "paths": paths, "components": components}
+    components = {
+        "schemas": {**schemas, "Flushed": _FLUSHED},
+        "securitySchemes": {"token": {"type": "http", "scheme": "bearer"}},
+    }
+    # Without http.token nobody needs one.
+    return {**base, "paths": paths, "components": components, "security": [{}, {"token": []}]}
 
 
 def _ingest(name: str, target: Target) -> dict[str, Any]:
@@ -102,13 +119,13 @@ def _ingest(name: str, target: Target) -> dict[str, Any]:
         "tags": ["ingest"],
         "parameters": [
             _parameter("wait_for_ack", _FLAG, "Answer when Zerobus has acknowledged it."),
-            _parameter("timeout", {"type": "string", "pattern": "^[0-9]{1,2}s$"}, "How long."),
+            _parameter("timeout", _TIMEOUT, _HOW_LONG),
             _parameter("partial", _FLAG, "Take the good records when others are bad."),
             _parameter("topic", _topic(target), "As if it had come by MQTT: gives the captures."),
             {
                 "name": "Idempotency-Key",
                 "in": "header",
-                "schema": {"type": "string", "pattern": "^[!-~]+$", "maxLength": KEY_MAX_CHARS},
+                "schema": {"type": "string", "pattern": KEY_PATTERN, "maxLength": KEY_MAX_CHARS},
                 "description": "The same key within http.idempotency_window stores once.",
             },
         ],
@@ -127,17 +144,30 @@ def _content(target: Target) -> dict[str, Any]:
     for media_type in media_types_of(station.format):
         if media_type == _JSON and station.format == "json":
             one = shape_of(station, mapping)
-            shape = {"anyOf": [one, {"type": "array", "items": one, "maxItems": 1_000}]}
-            content[media_type] = {"schema": shape, "example": example_of(station, mapping)}
+            content[media_type] = {"schema": {"anyOf": [one, {"type": "array", "items": one}]}}
+            if (example := example_of(station, mapping)) is not None:
+                content[media_type]["example"] = example
         else:
-            content[media_type] = {"schema": {"type": "string", "format": "binary"}}
+            content[media_type] = {"schema": {"type": "string", "minLength": 1}}
     return content
 
 
 def _topic(target: Target) -> dict[str, Any]:
     filters = target.station.topics
-    text = f"One that fits {', '.join(filters)}." if filters else "Any."
-    return {"type": "string", "minLength": 1, "description": text}
+    if not filters:
+        return {"type": "string", "pattern": f"^{_SOME_TEXT}$", "description": "Any."}
+    own = re.escape(f"http/{target.station.name}")
+    ways = "|".join([own, *(_plain(parse_filter(one).pattern.expression) for one in filters)])
+    text = f"One that fits {', '.join(filters)}: what it captures need not be in the body."
+    return {"type": "string", "pattern": f"^({ways})?$", "description": text}
+
+
+def _plain(expression: re.Pattern[str]) -> str:
+    """Write an expression for topics in the words that JSON Schema has, which are fewer."""
+    text = _NAMED.sub("(", expression.pattern).replace("(?>", "(?:")
+    for wide in (".*", ".+"):
+        text = text.replace(wide, _SOME_TEXT)
+    return text.replace("[^/]", "[^/+#\\u0000]")
 
 
 def _flush(name: str, target: Target) -> dict[str, Any]:
@@ -146,9 +176,7 @@ def _flush(name: str, target: Target) -> dict[str, Any]:
         "description": f"All that was spooled for {target.station.table} before the call.",
         "operationId": f"flush_{name}",
         "tags": ["flush"],
-        "parameters": [
-            _parameter("timeout", {"type": "string", "pattern": "^[0-9]{1,2}s$"}, "How long.")
-        ],
+        "parameters": [_parameter("timeout", _TIMEOUT, _HOW_LONG)],
         "responses": {
             "200": _answer("Acknowledged.", "Flushed"),
             "202": _answer("Some is left.", "Flushed"),

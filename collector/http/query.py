@@ -1,5 +1,6 @@
 """The parameters behind the `?` of a request, read strictly: a typo is told, not ignored."""
 
+import re
 from collections.abc import Sequence
 from difflib import get_close_matches
 from http import HTTPStatus
@@ -10,6 +11,7 @@ from collector.config.quantities import parse_duration
 from collector.http.refused import RefusedError
 
 TIMEOUT_MAX_S: Final = 600.0
+_NUMBER: Final = re.compile(r"[0-9]+(\.[0-9]+)?(e-?[0-9]+)?")
 _FLAGS: Final = {"true": True, "1": True, "yes": True, "false": False, "0": False, "no": False}
 
 
@@ -52,7 +54,7 @@ class Query:
         if text is None:
             return default_s
         try:
-            seconds = parse_duration(f"{text}s" if text.isdecimal() else text)
+            seconds = float(text) if _NUMBER.fullmatch(text) else parse_duration(text)
         except ValueError as error:
             raise _bad(f"{name} {error}") from None
         if not 0 <= seconds <= TIMEOUT_MAX_S:

@@ -36,7 +36,10 @@ class Feed:
 
 
 class PlainPath(NamedTuple):
-    """A column and its place in the payload; a plain one has no steps on its value."""
+    """A column and its place in the payload; a plain one has no steps on its value.
+
+    A required one must be there, unless the topic gives it.
+    """
 
     column: Column
     parts: tuple[str, ...]
@@ -78,7 +81,7 @@ class Plan:
         columns = {one.name: one for one in self.schema.columns}
         for feed in self.feeds:
             if feed.path:
-                required = not feed.nullable and feed.given is None and feed.default is None
+                required = not feed.nullable and feed.default is None
                 column = columns[feed.column]
                 yield PlainPath(column, feed.path, not feed.is_stepped, required)
 

@@ -19,6 +19,7 @@ from collector.spool.watched import Watch
 WATCHES_MAX: Final = 10_000
 """Requests with a key whose delivery can be asked for again; beyond, the oldest is forgotten."""
 KEY_MAX_CHARS: Final = 255
+KEY_PATTERN: Final = "^[!-~]([ -~]*[!-~])?$"
 ERRORS_KEPT: Final = 20
 """Bad records of a request that was stored in part which are told again with it."""
 

@@ -6,6 +6,7 @@ said of anything else.
 
 import hashlib
 import json
+import re
 import time
 from dataclasses import dataclass
 from http import HTTPStatus
@@ -14,7 +15,7 @@ from typing import Any, Final
 from collector.config import Http
 from collector.http.asgi import Receive, Scope, Send, header, reply
 from collector.http.body import Bodies
-from collector.http.ingest.answers import KEY_MAX_CHARS, key_of
+from collector.http.ingest.answers import KEY_MAX_CHARS, KEY_PATTERN, key_of
 from collector.http.ingest.intake import HttpIntake
 from collector.http.ingest.payloads import payloads_of
 from collector.http.ingest.submission import Stored, Submission
@@ -24,6 +25,7 @@ from collector.http.waiting import ended, within
 from collector.spool import Spool
 
 PARAMETERS: Final = ("topic", "wait_for_ack", "timeout", "partial")
+_KEY: Final = re.compile(KEY_PATTERN)
 _JSON: Final = (("Content-Type", "application/json"),)
 
 
@@ -66,10 +68,7 @@ class Ingest:
         if target.why_not:
             raise RefusedError(HTTPStatus.CONFLICT, f"{name}: {target.why_not}")
         asked = Asked.of(scope["query_string"], self._timeout_s)
-        key = header(scope, "idempotency-key")
-        if len(key) > KEY_MAX_CHARS:
-            text = f"Idempotency-Key has over {KEY_MAX_CHARS} characters"
-            raise RefusedError(HTTPStatus.BAD_REQUEST, text)
+        key = _key(scope)
         with await self._bodies.read(scope, receive) as body:
             content_type = header(scope, "content-type")
             payloads, is_lines = payloads_of(body, content_type, target.station.format)
@@ -102,6 +101,21 @@ class Ingest:
         if not watch.has_ended and not is_keyed:
             self._spool.watched.drop(watch)
         return watch.is_delivered
+
+
+def _key(scope: Scope) -> str:
+    """Return the key of a request, or nothing; raises RefusedError where it is there and none.
+
+    An empty one is such: its client believes that it may send the request again.
+    """
+    for name, value in scope["headers"]:
+        if name == b"idempotency-key":
+            key: str = value.decode("latin-1").strip()
+            if len(key) <= KEY_MAX_CHARS and _KEY.fullmatch(key):
+                return key
+            text = f"Idempotency-Key must be 1 to {KEY_MAX_CHARS} characters of ASCII"
+            raise RefusedError(HTTPStatus.BAD_REQUEST, text)
+    return ""
 
 
 def _hash(body: bytes, asked: Asked) -> bytes:
