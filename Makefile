@@ -66,7 +66,8 @@ $(BIN)/pip:
 	$(PYTHON) -m venv .venv
 
 # Tests of the real thing need a real broker, openssl for its certificates, a systemd to boot with the
-# kill by which it reloads, promtool, strace to see what is started, and a browser for the page.
+# kill by which it reloads, promtool, strace to see what is started, a browser for the page, and curl
+# for the calls of scripts.
 .PHONY: mosquitto
 mosquitto:
 	@[ "$$(id -u)" = 0 ] && sudo= || sudo=sudo; \
@@ -80,5 +81,6 @@ mosquitto:
 	[ -x /bin/kill ] || set -- "$$@" procps; \
 	command -v strace >/dev/null || set -- "$$@" strace; \
 	command -v chromium >/dev/null || set -- "$$@" chromium; \
+	command -v curl >/dev/null || set -- "$$@" curl; \
 	[ $$# = 0 ] || { $$sudo apt-get update \
 		&& $$sudo apt-get install --yes --no-install-recommends "$$@"; }
