@@ -67,7 +67,7 @@ def test_the_dashboard_and_the_alerts_use_what_is_exported():
 def test_the_dashboard_has_its_rows_and_only_panels_that_ask_something():
     panels = DASHBOARD["panels"]
     rows = [one["title"] for one in panels if one["type"] == "row"]
-    assert rows == ["Overview", "Ingest", "Spool", "Delivery", "Errors", "Process"]
+    assert rows == ["Overview", "Ingest", "Spool", "Delivery", "Errors", "HTTP", "Process"]
     assert len({one["id"] for one in panels}) == len(panels)
     taken = Counter()
     for one in panels:
