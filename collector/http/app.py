@@ -1,15 +1,22 @@
-"""The endpoints of the station over HTTP, and the documents about them."""
+"""The endpoints of the station over HTTP, and the documents about them.
 
-from collections.abc import Callable, Mapping
+Each is a coroutine, and leaves what waits for a disk to one of the few threads of the loop: FastAPI
+has forty for what is none, whose memory a crowd would fill.
+"""
+
+from asyncio import to_thread
+from collections.abc import Awaitable, Callable, Mapping
+from functools import cache
 from http import HTTPStatus
 from importlib.metadata import version
+from mimetypes import guess_type
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
 import fastapi_offline
 from fastapi import FastAPI, Request, Response
 from fastapi.openapi.docs import get_redoc_html, get_swagger_ui_html
-from fastapi.responses import FileResponse, HTMLResponse, JSONResponse
+from fastapi.responses import HTMLResponse, JSONResponse
 
 from collector.http import health
 from collector.http.asgi import App, Receive, Scope, Send
@@ -107,22 +114,24 @@ def make_app(to: Endpoints) -> App:
 
 
 def _add_health(app: FastAPI, to: Endpoints) -> None:
-    def about() -> Response:
+    async def about() -> Response:
+        look = await to_thread(to.look)
         stations = {name: _about(target) for name, target in to.intake.targets.items()}
         said = {
             "service": PROGRAM,
             "version": version(PROGRAM),
-            "gateway": to.look()["gateway"],
+            "gateway": look["gateway"],
             "stations": stations,
             **{name: f"/{name}" for name in ("health", "metrics", "docs", "redoc", "ui")},
         }
         return JSONResponse(said)
 
-    def of_all() -> Response:
-        return _health(health.of_all(to.look()))
+    async def of_all() -> Response:
+        return _health(health.of_all(await to_thread(to.look)))
 
-    def of_station(station: str) -> Response:
-        return _health(health.of_station(to.intake.find(station).station, to.look()))
+    async def of_station(station: str) -> Response:
+        found = to.intake.find(station).station
+        return _health(health.of_station(found, await to_thread(to.look)))
 
     app.add_api_route("/", about, summary="Version, stations, and their endpoints")
     words = "How the line is, and why"
@@ -150,9 +159,9 @@ def _health(said: dict[str, Any]) -> Response:
     return JSONResponse(said, HTTPStatus.SERVICE_UNAVAILABLE if failing else HTTPStatus.OK)
 
 
-def _page(pages: Pages, path: str) -> Callable[[Request], Response]:
-    def answer(request: Request) -> Response:
-        found = pages.answer(path, request.headers.get("accept", ""))
+def _page(pages: Pages, path: str) -> Callable[[Request], Awaitable[Response]]:
+    async def answer(request: Request) -> Response:
+        found = await to_thread(pages.answer, path, request.headers.get("accept", ""))
         return Response(found.body, found.status, media_type=found.content_type)
 
     return answer
@@ -161,13 +170,17 @@ def _page(pages: Pages, path: str) -> Callable[[Request], Response]:
 def _add_documents(app: FastAPI, intake: HttpIntake) -> None:
     """Add the OpenAPI document of this moment, and two pages that show it without a network."""
     base = app.openapi
+    made: list[tuple[Mapping[str, Target], dict[str, Any]]] = []
 
     def document() -> dict[str, Any]:
-        return document_of(base(), intake.targets)
+        # Made once for each plan: it takes longer than to store records.
+        if not made or made[0][0] is not intake.targets:
+            made[:] = [(intake.targets, document_of(base(), intake.targets))]
+        return made[0][1]
 
     app.openapi = document  # type: ignore[method-assign]
 
-    def docs() -> Response:
+    async def docs() -> Response:
         page = get_swagger_ui_html(
             openapi_url="/openapi.json",
             title=PROGRAM,
@@ -177,7 +190,7 @@ def _add_documents(app: FastAPI, intake: HttpIntake) -> None:
         )
         return HTMLResponse(page.body, headers=_DOCS_HEADERS)
 
-    def redoc() -> Response:
+    async def redoc() -> Response:
         page = get_redoc_html(
             openapi_url="/openapi.json",
             title=PROGRAM,
@@ -187,15 +200,22 @@ def _add_documents(app: FastAPI, intake: HttpIntake) -> None:
         )
         return HTMLResponse(page.body, headers=_DOCS_HEADERS)
 
-    def asset(name: str) -> Response:
+    async def asset(name: str) -> Response:
         # Of the files that are there, so that no path can be made of a name.
         files = {path.name: path for path in _ASSETS.iterdir()}
         if name not in files:
             raise RefusedError(HTTPStatus.NOT_FOUND, "there is no such file", "See /docs.")
-        return FileResponse(files[name], headers={"Cache-Control": "max-age=3600"})
+        headers = {"Cache-Control": "max-age=3600", "Content-Type": guess_type(name)[0] or ""}
+        return Response(_contents(files[name]), headers=headers)
 
     for path, endpoint in (("/docs", docs), ("/redoc", redoc), (_FILES + "{name}", asset)):
         app.add_api_route(path, endpoint, include_in_schema=False)
+
+
+@cache
+def _contents(file: Path) -> bytes:
+    """Return what is in a file, kept once for all who are sent it: no thread reads it for each."""
+    return file.read_bytes()
 
 
 def _refuse(_: Request, refused: Exception) -> Response:

@@ -224,7 +224,11 @@ class _Answering:
         self.get_extra_info = wire.get_extra_info
         self.pause_reading = wire.pause_reading
         self.resume_reading = wire.resume_reading
-        self.write = wire.write
+
+    def write(self, given: bytes) -> None:
+        # uvloop takes offence when the connection was cut off meanwhile.
+        if not self._wire.is_closing():
+            self._wire.write(given)
 
     def is_closing(self) -> bool:
         return self._is_closed or self._wire.is_closing()
