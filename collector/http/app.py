@@ -170,13 +170,9 @@ def _page(pages: Pages, path: str) -> Callable[[Request], Awaitable[Response]]:
 def _add_documents(app: FastAPI, intake: HttpIntake) -> None:
     """Add the OpenAPI document of this moment, and two pages that show it without a network."""
     base = app.openapi
-    made: list[tuple[Mapping[str, Target], dict[str, Any]]] = []
 
     def document() -> dict[str, Any]:
-        # Made once for each plan: it takes longer than to store records.
-        if not made or made[0][0] is not intake.targets:
-            made[:] = [(intake.targets, document_of(base(), intake.targets))]
-        return made[0][1]
+        return document_of(base(), intake.targets)
 
     app.openapi = document  # type: ignore[method-assign]
 
