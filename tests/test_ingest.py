@@ -71,6 +71,15 @@ def client(line):
     one.close()
 
 
+@pytest.fixture(autouse=True)
+def no_faults(line):
+    """One test that fails must not be the fault of the next."""
+    yield
+    if line.zerobus.process is None:
+        line.zerobus.start()
+    line.zerobus.faults(None)
+
+
 def count(line, name, scope=""):
     return line.counters().get((scope, name), 0)
 
