@@ -4,6 +4,7 @@
 # make all   what CI runs         make bench  speed, into benchmarks/result.json
 # make deb   dist/zerobus-collector_VERSION_amd64.deb; make deb ARCH=arm64 for a Raspberry Pi
 # make sbom  dist/zerobus-collector.cdx.json: what the package brings along, as CycloneDX
+# make bench-http  the station over HTTP against a service that keeps nothing; apt-get install wrk
 # make backlog  what ten million records cost: make backlog ARGS="--records 100000"
 
 PYTHON ?= python3
@@ -14,7 +15,7 @@ BIN := .venv/bin
 # Debian keeps mosquitto where the PATH of a plain user doesn't look.
 export PATH := $(PATH):/usr/local/sbin:/usr/sbin
 
-.PHONY: all run test lint bench bench-mapping backlog long deb sbom clean
+.PHONY: all run test lint bench bench-mapping bench-http backlog long deb sbom clean
 .DEFAULT_GOAL := all
 
 all: lint test
@@ -41,6 +42,10 @@ bench: .venv/dev mosquitto
 
 bench-mapping: .venv/dev
 	$(BIN)/python benchmarks/mapping.py $(ARGS)
+
+bench-http: .venv/dev mosquitto
+	@command -v wrk >/dev/null || { echo "wrk is needed: apt-get install wrk" >&2; exit 1; }
+	$(BIN)/python benchmarks/over_http.py $(ARGS)
 
 backlog: .venv/dev
 	$(BIN)/python benchmarks/backlog.py $(ARGS)

@@ -41,9 +41,10 @@ def stations(tables):
     }
 
 
-# name: (records, records per second or 0, tables, mqtt options)
+# name: (records, records per second or 0, tables, options)
 SCENARIOS = {
     "plain": (400_000, 0, 1, {}),
+    "beside_http": (400_000, 0, 1, {"http": True}),
     "tls": (300_000, 0, 1, {"tls": True}),
     "mqtt_3_1_1_window_20": (60_000, 0, 1, {"protocol": "3.1.1"}),
     "tables_100": (300_000, 0, 100, {}),
@@ -86,6 +87,7 @@ def measure(name, publish, folder, quick):
         folder,
         stations=stations(tables),
         mqtt=mqtt,
+        http={} if options.get("http") else None,
         emulator=("--count-only",),
         broker={"certificates": certificates},
     )

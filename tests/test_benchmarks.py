@@ -1,9 +1,12 @@
 """The measurements, on little: every step ends, and as it should."""
 
 import json
+import os
+import shutil
 import subprocess
 import sys
 
+import pytest
 from support.line import ROOT
 
 MISSING = {"show delivered", "show missing"}
@@ -38,3 +41,21 @@ def test_every_mapping_and_every_family_gives_the_records_that_are_measured(tmp_
     figures = [line.split() for line in done.stdout.splitlines() if line[-1:].isdigit()]
     assert len(figures) == 8 + 14
     assert all(float(cost) > 0 and int(records) > 0 for *_, cost, records in figures)
+
+
+@pytest.mark.skipif(shutil.which("wrk") is None, reason="wrk is missing: apt-get install wrk")
+def test_both_services_take_every_request_over_http(line_folder):
+    done = subprocess.run(
+        [
+            sys.executable, ROOT / "benchmarks" / "over_http.py",
+            "--seconds", "1", "--only", "single", "array_100_wait",
+        ],
+        env={**os.environ, "TMPDIR": str(line_folder)},
+        capture_output=True, text=True, timeout=300, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    services = json.loads(done.stdout)["services"]
+    assert services.keys() == {"collector", "direct"}
+    for found in services.values():
+        assert found["array_100_wait"]["records_per_s"] > found["single"]["records_per_s"] > 0
+        assert found["single"]["cpu_s_per_million"] > 0

@@ -6,6 +6,7 @@ Nothing here has a thread or a service; `test_drain.py` has both.
 from hypothesis import given
 from hypothesis import strategies as st
 
+from collector.drain.gathering import Gathering
 from collector.drain.ledger import Ledger, Part, compose
 from collector.drain.search import SUSPECTS_MAX, UNLIMITED, Search, Suspects
 from collector.drain.window import FIRST_BYTES, Window
@@ -18,6 +19,35 @@ OLD, NEW = b"o" * 16, b"n" * 16
 def batch(identity, count=10, size=1_000, fingerprint=NEW, suspect=False):
     records = [b"%d.%d" % (identity, at) for at in range(count)]
     return Batch(identity, "t", "s", fingerprint, range(count), 1, records, suspect, size)
+
+
+# -- the pauses ------------------------------------------------------------------------------
+
+
+def test_what_comes_after_a_call_is_gathered_for_a_moment():
+    gathering, now = Gathering(), 100.0
+    assert not gathering.wait(now)
+    gathering.sent(0, now)
+    assert gathering.wait(now)
+    assert not gathering.wait(now + gathering.pause_s)
+
+
+def test_from_the_commit_that_somebody_waits_for_to_its_acknowledgment_nothing_is_gathered():
+    gathering, now = Gathering(), 100.0
+    gathering.sent(4, now)
+    gathering.hurry()
+    assert not gathering.wait(now)
+    gathering.sent(5, now)
+    gathering.acknowledged(4)
+    assert not gathering.wait(now)
+    gathering.sent(6, now)
+    gathering.acknowledged(5)
+    assert gathering.wait(now)
+    gathering.hurry()
+    assert not gathering.wait(now)
+    gathering.sent(7, now)
+    gathering.begin()
+    assert gathering.wait(now)
 
 
 # -- the window ------------------------------------------------------------------------------

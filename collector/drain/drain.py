@@ -13,6 +13,7 @@ from typing import Final
 
 from collector.beat import Beat
 from collector.drain.front import Front
+from collector.drain.gathering import Gathering
 from collector.drain.ledger import Call, Ledger, compose
 from collector.drain.refusals import Refusals, ReopenError
 from collector.drain.search import UNLIMITED
@@ -24,7 +25,6 @@ from collector.errors import SpoolError
 from collector.model import Batch
 from collector.stream import CALL_MAX_BYTES, CALLS_IN_FLIGHT_MAX, Ack, End, Stream, StreamError
 
-_GATHER_S: Final = 0.05
 STEP_S: Final = 120.0
 """A step on an open stream takes less, also where an SD card stalls: longer is a standstill."""
 LONG_STEP_S: Final = 1_800.0
@@ -51,6 +51,7 @@ class Drain(threading.Thread):
         self._front = Front(self._spool, table, live=self._options.drain == "live")
         self._may_bury = partial(shared.may_bury, table)
         self._refusals = Refusals(table, self._spool, self._front, self._may_bury)
+        self._gathering = Gathering()
         self._window = Window(self._options.window_max_bytes, self._options.ack_timeout)
         self._standstill = Standstill(table, shared, state, self._front, self._refusals, self._wake)
         self.beat = Beat()
@@ -58,9 +59,14 @@ class Drain(threading.Thread):
         self._batch_bytes = 0
         self.has_stream = False
 
-    def notify(self) -> None:
-        """Say that there is something to do; may be called from any thread."""
+    def notify(self, *, is_awaited: bool = False) -> None:
+        """Say that there is something to do; may be called from any thread.
+
+        `is_awaited`: somebody waits until Zerobus has it.
+        """
         self._front.more()
+        if is_awaited:
+            self._gathering.hurry()
         self._wake.set()
 
     def run(self) -> None:
@@ -116,32 +122,28 @@ class Drain(threading.Thread):
                 self._spool.release(ledger.batches())
 
     def _pump(self, stream: Stream, ledger: Ledger, fingerprint: bytes) -> None:
-        """Keep the window full of calls until there is a reason for another stream.
-
-        When all that waited was sent, what comes next is gathered for a moment: a call costs the
-        same for one record as for a thousand.
-        """
+        """Keep the window full of calls until there is a reason for another stream."""
         self._front.rewind()
         self._window.reopened()
+        self._gathering.begin()
         jitter = random.uniform(0.9, 1.1)  # noqa: S311 - tables shall not rotate together.
         rotate_at = stream.opened_at + self._options.rotate_after * jitter
-        idle_since = gathered_at = time.monotonic()
+        idle_since = time.monotonic()
         while True:
             self.beat.expect(STEP_S)
             self._take_acks(ledger, stream.acks())
             now = time.monotonic()
             if reason := self._reason_to_end(now >= rotate_at, fingerprint):
                 break
-            if now < gathered_at and not self._front.ahead:
-                # Not to be woken by each commit and each ack meanwhile.
-                self._shared.sleep(gathered_at - now)
+            if not self._front.ahead and self._gathering.wait(now):
                 continue
             call = self._next_call(ledger, fingerprint)
             if call is not None:
                 if not self._has_turn(call) or not self._front.take(call):
                     continue  # Or some of it was dropped since it was read.
                 self._ingest(stream, ledger, call)
-                idle_since, gathered_at = now, now + _GATHER_S
+                self._gathering.sent(self._last_offset, now)
+                idle_since = now
             elif ledger:
                 self._pause(rotate_at - now)
             elif self._front.ahead or now - idle_since >= self._options.idle_after:
@@ -201,6 +203,7 @@ class Drain(threading.Thread):
         """Give what is durable back to the spool: by this stream's own ledger, or not at all."""
         for ack in acks:
             calls = ledger.acknowledged(ack.offset)
+            self._gathering.acknowledged(ack.offset)
             for call in calls:
                 self._spool.acknowledge([part.batch for part in call.parts if part.whole])
                 for part in call.parts:

@@ -3,7 +3,7 @@
 import logging
 import threading
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Container, Iterable, Mapping
 
 from collector.config import Zerobus
 from collector.drain.drain import Drain
@@ -35,8 +35,8 @@ class Drains:
         self._states: dict[str, DrainState] = {}
         self._notified: set[str] = set()
 
-    def notify(self, tables: Iterable[str]) -> None:
-        """Hand over work: these tables have new batches."""
+    def notify(self, tables: Iterable[str], awaited: Container[str] = ()) -> None:
+        """Hand over work: these tables have new batches, and somebody waits for some of them."""
         with self._lock:
             if self._shared.stopping:
                 return
@@ -48,7 +48,7 @@ class Drains:
                     self._start(table, drain)
                 else:
                     self._notified.add(table)
-                    drain.notify()
+                    drain.notify(is_awaited=table in awaited)
 
     def look_after(self, tables: Iterable[str]) -> None:
         """Start what should run and doesn't: a hand-over is not allowed to fail, but it can."""
@@ -114,7 +114,7 @@ class Drains:
             self._shared.stop(deadline)
             drains = list(self._drains.values())
         for drain in drains:
-            drain.notify()
+            drain.notify(is_awaited=True)
         for drain in drains:
             if drain.has_stream:
                 drain.join(max(0.0, deadline - time.monotonic()))

@@ -63,10 +63,6 @@ class Shared:
         """Return how many bytes more all tables together may have in flight; may be negative."""
         return self.options.in_flight_max_bytes - sum(list(self._in_flight.values()))
 
-    def sleep(self, seconds: float) -> None:
-        """Wait, unless the line ends."""
-        self._stopping.wait(seconds)
-
     def change(self, schemas: Mapping[str, Schema]) -> None:
         """Have other schemas configured; whoever waits tries again: something may be mended."""
         with self._recovery:

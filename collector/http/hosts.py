@@ -2,11 +2,13 @@
 
 import ipaddress
 import re
+from functools import lru_cache
 from typing import Final
 
 _HOST: Final = re.compile(r"(?:\[([^\]]+)\]|([^:\[\]]+))(?::[0-9]+)?", re.ASCII)
 
 
+@lru_cache(maxsize=64)
 def is_own_name(host: str) -> bool:
     """Whether a `Host` header is an address, `localhost`, or empty.
 

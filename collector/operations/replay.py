@@ -151,7 +151,7 @@ class Replay:
             for letter, fault in chunk.failing.items():
                 rows.replace_fault(letter, fault)
             self._spool.keep_numbers(rows)
-        self._spool.stored({batch.table for batch in chunk.batches})
+        self._spool.stored({batch.table for batch in chunk.batches}, ())
 
     # -- what becomes of a letter --------------------------------------------------------------
 

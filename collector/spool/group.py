@@ -1,11 +1,15 @@
 """What one commit stores, as the intake hands it over."""
 
 from collections import Counter
+from collections.abc import Callable, Container, Iterable
 from dataclasses import dataclass, field
 
 from collector.model import DeadLetter, NewBatch
 from collector.spool.kept_rows import StoredAnswer
 from collector.spool.watched import Spans
+
+Stored = Callable[[Iterable[str], Container[str]], None]
+"""Takes the tables that have new batches, and those that somebody waits for."""
 
 
 @dataclass(slots=True)
@@ -14,7 +18,8 @@ class Group:
 
     `counts` are added to the counters: (scope, name) → number. `memories` are what formats keep:
     (station, name) → value. `watches` says who waits for the records of a batch, by its
-    first number; `answers` are to be given again to requests that come again.
+    first number, `awaited` which tables somebody waits for at this moment; `answers` are to be
+    given again to requests that come again.
     """
 
     batches: list[NewBatch] = field(default_factory=list)
@@ -23,6 +28,7 @@ class Group:
     retained: dict[bytes, bytes] = field(default_factory=dict)
     memories: dict[tuple[str, str], bytes] = field(default_factory=dict)
     watches: dict[int, Spans] = field(default_factory=dict)
+    awaited: set[str] = field(default_factory=set)
     answers: list[StoredAnswer] = field(default_factory=list)
 
     def answers_that_hold(self) -> list[StoredAnswer]:

@@ -2,7 +2,7 @@
 
 import shutil
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from collections.abc import Set as AbstractSet
 from contextlib import contextmanager
 from pathlib import Path
@@ -17,7 +17,7 @@ from collector.spool.damage.names import Names
 from collector.spool.damage.quarantine import leave_marker
 from collector.spool.database import disk_error
 from collector.spool.drops import Drops
-from collector.spool.group import Group
+from collector.spool.group import Group, Stored
 from collector.spool.limits import Limits
 from collector.spool.reader import READ_BYTES, Damaged, SpoolReader
 from collector.spool.room import Room
@@ -49,7 +49,7 @@ class Spool:
         self._disk_is_full = False
         self._names = Names(path, self.reader)
         self._damaged = DamagedBatches(self.reader, self.transaction)
-        self.stored: Callable[[Iterable[str]], None] = lambda _tables: None
+        self.stored: Stored = lambda _tables, _awaited: None
         self.commits = 0
 
     def reserve(self, count: int = 1) -> int:
@@ -88,7 +88,7 @@ class Spool:
             rows.kept.keep_answers(group.answers_that_hold(), self.limits.answers_max)
             rows.count(group.counts)
             self.keep_numbers(rows)
-        self.stored({batch.table for batch in group.batches})
+        self.stored({batch.table for batch in group.batches}, group.awaited)
 
     def keep_numbers(self, rows: Rows) -> None:
         """Keep, by the commit that stores records, which number is to be given next."""

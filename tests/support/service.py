@@ -102,7 +102,7 @@ def drains_on(spool, schemas, service, **more):
     try:
         yield drains
     finally:
-        spool.stored = lambda _tables: None
+        spool.stored = lambda *_: None
         drains.stop(time.monotonic() + 5)
         for drain in list(drains._drains.values()):
             drain.join(10)

@@ -14,6 +14,7 @@ from collector.config import load
 from collector.daemon import Line, run
 from collector.drain import Drains
 from collector.drain.drain import Drain
+from collector.drain.gathering import Gathering
 from collector.intake import Intake
 
 
@@ -145,6 +146,14 @@ class SentIsAcknowledged(Line):
         self.spool.take = lambda batches: take(batches) and not watched.settle(batches)
 
 
+class GatheringLong(Line):
+    """Gathers what comes for an hour, unless somebody waits for it."""
+
+    def __init__(self, *rest):
+        Gathering.pause_s = 3_600.0
+        super().__init__(*rest)
+
+
 class ForgettingKeys(Line):
     """Knows no request that comes again."""
 
@@ -160,6 +169,7 @@ LINES = {
     "stores-later": StoringLater,
     "sent-is-acknowledged": SentIsAcknowledged,
     "forgets-keys": ForgettingKeys,
+    "gathers-long": GatheringLong,
     "raises": RaisingLine,
     "intake-stands-still": type("Wrong", (Line,), {"intake_type": StillIntake}),
     "impatient": ImpatientLine,

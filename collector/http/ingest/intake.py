@@ -61,7 +61,9 @@ class HttpIntake(threading.Thread):
     def submit(self, submission: Submission) -> None:
         """Hand over a request; its `settled` is resolved when it is stored, or refused."""
         self._inbox.append(submission)
-        self._arrived.set()
+        # Cheaper than to set it again; it is cleared before the inbox is emptied.
+        if not self._arrived.is_set():
+            self._arrived.set()
 
     @property
     def targets(self) -> Mapping[str, Target]:

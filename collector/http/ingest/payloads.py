@@ -1,5 +1,6 @@
 """From the body of a request to payloads in the format of its station."""
 
+from functools import cache
 from http import HTTPStatus
 from typing import Final
 
@@ -10,6 +11,7 @@ _LINES: Final = frozenset({"application/x-ndjson", "application/ndjson", "applic
 _JSON: Final = "application/json"
 
 
+@cache
 def media_types_of(format_name: str) -> tuple[str, ...]:
     """Return what the `Content-Type` of a request for a station of this format may be."""
     known = formats.media_types(format_name)

@@ -60,6 +60,8 @@ class Requests:
             batches = target.records.batches(parts[0].submission.received_us) if parts else []
             for part in parts:
                 part.find_in(batches, group)
+                if part.submission.watched:
+                    group.awaited.add(target.station.table)
             group.batches += batches
             group.answers += [self._answers.of(part) for part in parts if part.submission.key]
             target.count(group.counts)

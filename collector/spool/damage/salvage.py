@@ -122,7 +122,7 @@ class Salvage:
                 self._tables[batch.table] += len(batch.records)
                 tables.add(batch.table)
             self._keep(rows, self._state, position)
-        self._spool.stored(tables)
+        self._spool.stored(tables, ())
         return self._summary()
 
     def _bury(self, letters: list[tuple[FoundLetter, bytes]], position: int) -> dict[str, Any]:
