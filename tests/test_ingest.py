@@ -364,9 +364,12 @@ def test_the_same_key_stores_once_also_at_one_time_and_says_the_same(line, clien
     assert count(line, "recorded") == before + 2
 
 
-def test_a_key_that_is_too_long_is_refused(client):
-    answered = client.post("/ingest/station_one", measured(0), Idempotency_Key="k" * 256)
+@pytest.mark.parametrize("key", ["k" * 256, " ", "schl\u00fcssel"], ids=["long", "empty", "umlaut"])
+def test_a_key_that_is_none_is_refused(client, key):
+    # Its client believes that it may send the request again.
+    answered = client.post("/ingest/station_one", measured(0), Idempotency_Key=key)
     assert answered.status == 400
+    assert "Idempotency-Key must be 1 to 255 characters" in answered.said["error"]
 
 
 def test_a_key_is_known_after_a_kill(line):
