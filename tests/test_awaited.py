@@ -21,7 +21,7 @@ def test_a_request_that_waits_takes_along_what_was_gathered(line):
     assert client.post("/ingest/station_one", measured(1)).status == 202
     line.wait_delivered([1])
     assert client.post("/ingest/station_one", measured(2)).status == 202
-    path = "/ingest/station_one?wait_for_ack=true&timeout=60s"
+    path = "/ingest/station_one?wait_for_ack=true&timeout=30s"
     assert client.post(path, measured(3)).status == 200
     assert line.zerobus.ids() == [1, 2, 3]
     # Behind its acknowledgment it is as before, until the next one waits.

@@ -134,7 +134,7 @@ class StoringLater(Line):
     def __init__(self, *rest):
         super().__init__(*rest)
         append = self.spool.append
-        self.spool.append = lambda group: threading.Timer(0.1, append, (group,)).start()
+        self.spool.append = lambda group: threading.Timer(0.5, append, (group,)).start()
 
 
 class SentIsAcknowledged(Line):
