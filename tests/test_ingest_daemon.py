@@ -3,6 +3,7 @@
 import base64
 import contextlib
 import http.client
+import itertools
 import json
 import signal
 import socket
@@ -10,7 +11,7 @@ import threading
 
 import pytest
 from support.client import Client, measured
-from support.line import STATIONS, Line
+from support.line import STATIONS, Line, reading
 from support.terminal import run_plain
 from support.waiting import answers, free_port, wait_for
 
@@ -74,6 +75,34 @@ class Load(threading.Thread):
     def end(self):
         self._ending.set()
         self.join(60)
+
+
+def test_requests_are_no_messages_of_the_broker_in_the_rates(line_folder):
+    line, port = serving(line_folder)
+    with line:
+        wait_for_server(port)
+        load = Load(port, 1)
+        load.start()
+        found = {}
+
+        def has_rate():
+            found.update(line.status())
+            return found["received_rate"] > 0
+
+        try:
+            wait_for(has_rate, "a rate")
+            assert found["broker_rate"] == 0
+            publisher, numbers = line.publisher(), itertools.count(1)
+
+            def brings_a_rate():
+                publisher.publish([reading(1_000_000 + next(numbers))])
+                found.update(line.status())
+                return found["broker_rate"] > 0
+
+            wait_for(brings_a_rate, "a rate of the broker")
+            assert found["broker_rate"] <= found["received_rate"]
+        finally:
+            load.end()
 
 
 def test_http_comes_moves_and_goes_by_a_reload_and_nothing_that_was_answered_is_lost(

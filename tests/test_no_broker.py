@@ -78,7 +78,8 @@ def send(line, one):
 
 def test_the_commands_say_that_there_is_no_broker(line):
     with Terminal("status", "--watch", "--every", "200ms", folder=line.folder) as terminal:
-        terminal.shows("broker", "none: records come over HTTP")
+        lines = terminal.shows("broker", "none: records come over HTTP")
+        assert not [one for one in lines if "messages/s" in one]
     tail = run_plain("tail", folder=line.folder)
     assert (tail.returncode, tail.stdout) == (1, "")
     assert "there is no broker: what comes over HTTP can't be listened to" in tail.stderr

@@ -195,7 +195,7 @@ def test_a_viewer_is_told_all_at_first_and_then_what_changes(tmp_path):
         live.show(snapshot())
         names = [name for name, _ in take(stream, 4)]
         assert sorted(names) == ["letters", "line", "stations", "tables"]
-        live.show(snapshot(received_rate=13.0))
+        live.show(snapshot(broker_rate=13.0))
         name, line = next(stream)
         assert (name, line["broker"]["rate"]) == ("line", 13.0)
         for step in (0, 1, 2):
@@ -217,7 +217,7 @@ def test_what_is_shown_is_made_once_for_all_who_look(tmp_path):
     live.show(snapshot())
     made = live.make()
     assert live.made is made
-    live.show(snapshot(received_rate=1.0))
+    live.show(snapshot(broker_rate=1.0))
     assert live.made is None
     live.make()
     logging.getLogger("collector.page.test").warning("nobody listens")
@@ -232,7 +232,7 @@ def test_what_the_page_remembers_outlives_its_server(tmp_path):
     with serving(tmp_path, live=live) as (_, port), viewer(port) as one, viewer(port) as other:
         for stream in (told(one), told(other)):
             assert "line" in [name for name, _ in take(stream, 6)]
-        live.show(snapshot(received_rate=13.0))
+        live.show(snapshot(broker_rate=13.0))
         for stream in (told(one), told(other)):
             assert next(stream)[0] == "line"
 

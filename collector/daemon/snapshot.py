@@ -56,6 +56,7 @@ class Snapshots:
 
         found = self._state.look(counters)
         found["received_rate"] = rate("", "received")
+        found["broker_rate"] = round(found["received_rate"] - rate("", "received_http"), 1)
         for name, station in found["stations"].items():
             scope = f"station:{name}"
             dead = [key for key in station if key.startswith("dead:")]

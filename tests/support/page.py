@@ -132,7 +132,8 @@ def snapshot(**changes):
         "started_us": now_us - 129_600_000_000,
         "updated_us": now_us,
         "paused": "",
-        "received_rate": 12.0,
+        "received_rate": 15.5,
+        "broker_rate": 12.0,
         "broker": {
             "url": "mqtt://127.0.0.1:1883",
             "connected": True,

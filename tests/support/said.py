@@ -28,7 +28,8 @@ def snapshot(stations=3, pid=None, age_s=0.0, growth=0.0, **more):
             "refused_filters": {},
         },
         "messages": {},
-        "received_rate": 310.0,
+        "received_rate": 415.0,
+        "broker_rate": 310.0,
         "stations": {name: _station(name) for name in names},
         "tables": {f"main.iot.{name}": _table() for name in names},
         "spool": {

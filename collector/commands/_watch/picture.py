@@ -197,7 +197,9 @@ def _facts(reading: Reading, head: _Head) -> Iterable[tuple[str, str]]:
     oldest = f", the oldest {format_age(time.time() - min(ages) / 1e6)} old" if ages else ""
     full = f"{reading.used_bytes / reading.max_bytes:.1%} of {size(reading.max_bytes)}"
     if head.is_live:
-        yield "broker", f"{reading.broker}, {short(reading.received_rate)} messages/s"
+        rate = reading.broker_rate
+        said = "" if rate is None else f", {short(rate)} messages/s"
+        yield "broker", reading.broker + said
         if reading.http:
             yield "http", reading.http
     yield "backlog", f"{waiting:,} records{oldest}"

@@ -44,7 +44,10 @@ class StationRow:
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """What the daemon said last; `is_fresh` when that was not long ago."""
+    """What the daemon said last; `is_fresh` when that was not long ago.
+
+    `broker_rate` is messages of the broker per second, None without one.
+    """
 
     health: str
     reasons: tuple[str, ...]
@@ -54,7 +57,7 @@ class Reading:
     started_us: int
     updated_us: int
     broker: str
-    received_rate: float
+    broker_rate: float | None
     http: str
     rows: tuple[StationRow, ...]
     backlogs: dict[str, int]
@@ -96,7 +99,7 @@ def _reading(snapshot: dict[str, Any]) -> Reading:
         started_us=int(snapshot["started_us"]),
         updated_us=updated_us,
         broker=_broker(snapshot["broker"]),
-        received_rate=float(snapshot["received_rate"]),
+        broker_rate=float(snapshot["broker_rate"]) if snapshot["broker"]["url"] else None,
         http=_http(snapshot.get("http")),
         rows=tuple(rows),
         backlogs={str(name): int(table.get("spooled", 0)) for name, table in tables.items()},

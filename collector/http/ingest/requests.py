@@ -119,6 +119,7 @@ class Requests:
             records.mapping.unknown_keys = unknown_keys
             raise _bad(errors)
         self._counts["", "received"] += 1
+        self._counts["", "received_http"] += 1
         self._counts["", "recorded" if count else "ignored:no_rows"] += 1
         records.messages += count > 0
         records.without_rows += not count

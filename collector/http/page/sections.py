@@ -83,7 +83,7 @@ def _broker(snapshot: Values) -> dict[str, Any] | None:
     if not broker["url"]:
         return None
     shown = ("url", "connected", "protocol", "last_error", "connects")
-    return {**{key: broker[key] for key in shown}, "rate": snapshot["received_rate"]}
+    return {**{key: broker[key] for key in shown}, "rate": snapshot["broker_rate"]}
 
 
 def _all_stations(snapshot: Values) -> dict[str, Any]:
