@@ -34,6 +34,8 @@ def tables():
 STATIONS_HERE = {
     **STATIONS,
     "free": {"table": ONE, "schema": "station_one"},
+    "chosen": {"table": ONE, "schema": "station_one", "when": {"/kind": "wanted"}},
+    "inner": {"table": ONE, "schema": "station_one", "each": "/readings/*"},
     "site": {
         "topic": ["sites/{site}/level", "plants/{site}/#"],
         "table": "main.iot.site",
@@ -121,11 +123,20 @@ def test_the_numbers_that_are_answered_are_those_in_the_table(line, client):
     assert [rows[0]["seq"], rows[-1]["seq"]] == [said["seq"], said["last_seq"]]
 
 
-def test_a_list_without_records_is_taken_and_stores_nothing(line, client):
-    before = count(line, "ignored:no_rows")
-    answered = client.post("/ingest/station_one?wait_for_ack=true", [])
-    assert (answered.status, answered.said["count"], answered.said["seq"]) == (200, 0, None)
-    assert count(line, "ignored:no_rows") == before + 1
+def test_what_holds_no_record_is_never_said_to_be_stored(line, client):
+    before = count(line, "ignored:no_rows"), count(line, "received")
+    for path in ("/ingest/station_one?wait_for_ack=true", "/ingest/chosen"):
+        answered = client.post(path, [])
+        said = answered.said
+        assert (answered.status, said["status"], said["count"]) == (202, "ignored", 0)
+        assert (said["seq"], said["acknowledged"]) == (None, False)
+    # What `when` leaves out is left out on purpose.
+    assert client.post("/ingest/chosen", {"temp": 1, "kind": "other"}).said["status"] == "ignored"
+    assert count(line, "ignored:no_rows") == before[0] + 3
+    # A key that is misspelt on the way to the records would lose all of them.
+    misspelt = client.post("/ingest/inner", {"reading": [measured(1)]})
+    assert (misspelt.status, "readings/*" in misspelt.said["hint"]) == (400, True)
+    assert count(line, "received") == before[1] + 3
 
 
 def test_a_body_in_gzip_is_inflated(line, client):
@@ -181,9 +192,24 @@ def test_every_bad_record_is_told_with_field_value_and_reason_and_nothing_is_sto
 
 
 def test_hundreds_of_bad_records_are_all_told(client):
-    body = [{"temp": "x"} for _ in range(700)]
+    body = [{"temp": f"x{place}"} for place in range(700)]
     errors = client.post("/ingest/station_one", body).said["errors"]
     assert [one["position"] for one in errors] == list(range(700))
+    assert [one["value"] for one in errors] == [f"x{place}" for place in range(700)]
+
+
+@pytest.mark.parametrize("content_type", ["application/json", NDJSON])
+def test_of_thousands_of_bad_records_some_are_told_with_their_reason_and_all_are_counted(
+    client, content_type
+):
+    lines = [f'{{"temp": "x{place}"}}' for place in range(3_000)]
+    text = "\n".join(lines) if content_type == NDJSON else f"[{','.join(lines)}]"
+    said = client.post("/ingest/station_one", text.encode(), content_type).said
+    assert said["bad"] == 3_000
+    told = [one for one in said["errors"] if one["field"]]
+    assert [one["value"] for one in told] == [f"x{place}" for place in range(1_000)]
+    for one in said["errors"][1_000:]:
+        assert (one["value"], "reasons are told of" in one["reason"]) == (None, True)
 
 
 def test_partial_takes_the_good_records_and_lists_the_bad_ones(line, client):
@@ -289,7 +315,7 @@ def test_a_flush_returns_when_what_was_spooled_is_acknowledged_and_says_what_is_
     assert (flushed.status, flushed.said["flushed"], flushed.said["left"]) == (200, True, 0)
     assert set(numbers) <= set(line.zerobus.ids())
     again = client.post("/flush/station_two")
-    assert (again.status, again.said["left"]) == (200, 0)
+    assert (again.status, again.said["left"], again.said["undelivered"]) == (200, 0, 0)
     assert "nothing was waiting" in again.said["message"]
 
 

@@ -259,6 +259,36 @@ def test_a_record_that_zerobus_refuses_is_never_said_to_be_acknowledged(line_fol
         line.check_balances()
 
 
+def flush_and_purge(line, port, connect):
+    """Have a flush wait for two records that are purged meanwhile; returns its answer."""
+    client, flushing, answered = connect(port), connect(port), []
+    assert client.post("/ingest/station_one", [measured(1), measured(2)]).status == 202
+    waiting = threading.Thread(
+        target=lambda: answered.append(flushing.post("/flush/station_one?timeout=120s"))
+    )
+    waiting.start()
+    # It may have come to its place and not begun to wait yet: then nothing is left for it.
+    wait_for(lambda: line.status()["http"]["connections"] >= 2, "the flush")
+    config = str(line.config)
+    done = run_plain("spool", "purge", ONE, "--all", "--yes", "-c", config, folder=line.folder)
+    assert done.returncode == 0, done.stderr
+    waiting.join(150)
+    return answered[0]
+
+
+def test_a_flush_does_not_call_delivered_what_was_purged_meanwhile(line_folder, connect):
+    line, port = serving(line_folder)
+    with line:
+        wait_for_server(port)
+        line.zerobus.faults(OUTAGE)
+        tries = (flush_and_purge(line, port, connect) for _ in range(10))
+        answered = next(one for one in tries if "nothing was waiting" not in one.said["message"])
+        said = answered.said
+        assert (answered.status, said["status"], said["flushed"]) == (202, "incomplete", False)
+        assert (said["left"], said["undelivered"]) == (0, 2)
+        assert "without being delivered" in said["message"]
+
+
 def test_with_a_token_nobody_asks_without_it_and_it_is_shown_nowhere(line_folder, connect):
     (line_folder / "token").write_text(TOKEN + "\n")
     line, port = serving(line_folder, http={"token_file": "token"})

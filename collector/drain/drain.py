@@ -81,8 +81,9 @@ class Drain(threading.Thread):
                     return
                 self._use_one_stream(first)
                 self._standstill.ended_well()
-            except ReopenError:
-                continue
+            except ReopenError as reopened:
+                if reopened.__cause__ is not None:
+                    self.state.note_error(str(reopened.__cause__))
             except (StreamError, SpoolError) as error:
                 if any(mark in str(error).lower() for mark in ("ack timeout", "exhausted")):
                     self._window.timed_out(self._batch_bytes)

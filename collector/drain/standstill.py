@@ -101,7 +101,7 @@ class Standstill:
             _log.info("%s: streaming again", self._table, extra={"table": self._table})
         state.state, state.reason, state.hint = name, reason, hint
         if reason:
-            state.last_error, state.last_error_us = reason, time.time_ns() // 1000
+            state.note_error(reason)
         state.stuck = self._outdated.stuck
 
     def _hold(self, error: StreamError, word: int) -> None:

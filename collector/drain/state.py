@@ -1,5 +1,6 @@
 """What a drain says of itself, for status and health."""
 
+import time
 from collections import Counter
 from dataclasses import dataclass, field, replace
 from typing import Self
@@ -14,7 +15,7 @@ class DrainState:
     `state` is one of idle, opening, streaming, waiting (the service is away) and held (the
     service said no). `stuck` says why some batches wait while others are sent. `ends` counts why
     streams ended or did not open; `sent_records` and `sent_bytes` count repeats as well.
-    `last_error` is the last `reason` that there was, also when it is over.
+    `last_error` is the last thing that went wrong, also when it is over.
     """
 
     state: str = "idle"
@@ -32,6 +33,10 @@ class DrainState:
     suspects: int = 0
     last_error: str = ""
     last_error_us: int = 0
+
+    def note_error(self, reason: str) -> None:
+        """Note what went wrong last; it stays when that is over."""
+        self.last_error, self.last_error_us = reason, time.time_ns() // 1000
 
     def ended(self) -> Self:
         """Return what stays true of a table when all of its streams have ended: the counts."""

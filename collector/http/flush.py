@@ -35,18 +35,25 @@ class Flush:
         waited = await asyncio.to_thread(backlog.is_left)
         if waited:
             await within(timeout_s, _gone(backlog), receive)
-        left = await asyncio.to_thread(backlog.left) if waited else 0
+        left, undelivered = await asyncio.to_thread(_outcome, backlog) if waited else (0, 0)
+        is_done = not left and not undelivered
         said = {
-            "status": "flushed" if not left else "pending",
+            "status": "flushed" if is_done else "pending" if left else "incomplete",
             "station": station.name,
             "table": station.table,
-            "flushed": not left,
+            "flushed": is_done,
             "left": left,
-            "message": _message(left, waited=waited),
+            "undelivered": undelivered,
+            "message": _message(left, undelivered, waited=waited),
         }
-        status = HTTPStatus.ACCEPTED if left else HTTPStatus.OK
+        status = HTTPStatus.OK if is_done else HTTPStatus.ACCEPTED
         body = json.dumps(said).encode() + b"\n"
         await reply(send, status, (("Content-Type", "application/json"),), body)
+
+
+def _outcome(backlog: Backlog) -> tuple[int, int]:
+    left = backlog.left()
+    return left, backlog.undelivered()
 
 
 async def _gone(backlog: Backlog) -> None:
@@ -55,9 +62,16 @@ async def _gone(backlog: Backlog) -> None:
         await asyncio.sleep(LOOK_EVERY_S)
 
 
-def _message(left: int, *, waited: bool) -> str:
+def _message(left: int, undelivered: int, *, waited: bool) -> str:
+    gone = (
+        f"{undelivered:,} records of the table left meanwhile without being delivered: refused,"
+        " expired, dropped or purged; `collector dead list` and `collector status` say more"
+    )
     if left:
-        return f"{left:,} records are on this box's disk, and Zerobus has not acknowledged them yet"
+        waiting = f"{left:,} records are on this box's disk, and Zerobus has not acknowledged them"
+        return f"{waiting}; {gone}" if undelivered else waiting
+    if undelivered:
+        return gone
     if not waited:
-        return "nothing was waiting: Zerobus has acknowledged all"
+        return "nothing was waiting"
     return "Zerobus has acknowledged all that was spooled before"

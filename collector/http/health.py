@@ -24,12 +24,15 @@ def of_station(station: Station, look: dict[str, Any]) -> dict[str, Any]:
     table, counts = look["tables"][station.table], look["stations"][station.name]
     reasons = _reasons(table, counts, look)
     failing = bool(status.failures(look, ready=True))
+    is_offline = bool(station.topics) and look["broker"]["connected"] is False
+    if is_offline:
+        reasons.append(f"broker: {look['broker']['last_error'] or 'connecting'}")
     state = table.get("state", "idle")
     oldest_us = table["oldest_us"]
     return {
         "station": station.name,
         "table": station.table,
-        "health": "failing" if failing else "degraded" if reasons else "ok",
+        "health": _worst(failing=failing, is_offline=is_offline, reasons=reasons),
         "reasons": reasons,
         "stream": {
             "state": state,
@@ -49,6 +52,12 @@ def of_station(station: Station, look: dict[str, Any]) -> dict[str, Any]:
         "records": counts.get("records", 0),
         "dead_letters": sum(count for key, count in counts.items() if key.startswith("dead:")),
     }
+
+
+def _worst(*, failing: bool, is_offline: bool, reasons: list[str]) -> str:
+    if failing:
+        return "failing"
+    return "offline" if is_offline else "degraded" if reasons else "ok"
 
 
 def _reasons(table: dict[str, Any], counts: dict[str, Any], look: dict[str, Any]) -> list[str]:

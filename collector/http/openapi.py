@@ -33,7 +33,7 @@ _STORED: Final = {
     "type": "object",
     "required": ["status", "station", "table", "seq", "last_seq", "count", "acknowledged"],
     "properties": {
-        "status": {"type": "string", "enum": ["stored", "acknowledged"]},
+        "status": {"type": "string", "enum": ["stored", "acknowledged", "ignored"]},
         "station": _TEXT,
         "table": _TEXT,
         "seq": {"type": ["integer", "null"], "description": "The number of the first record."},
@@ -43,6 +43,7 @@ _STORED: Final = {
         "wait_for_ack": {"type": "boolean"},
         "message": _TEXT,
         "errors": {"type": "array", "items": {"$ref": "#/components/schemas/BadRecord"}},
+        "bad": {**_COUNT, "description": "How many records are bad, if not all are told."},
         "repeated": {"type": "boolean", "description": "It came before: nothing is stored again."},
     },
 }
@@ -64,17 +65,19 @@ _REFUSED: Final = {
         "error": _TEXT,
         "hint": _TEXT,
         "errors": {"type": "array", "items": {"$ref": "#/components/schemas/BadRecord"}},
+        "bad": {**_COUNT, "description": "How many records are bad, if not all are told."},
     },
 }
 _FLUSHED: Final = {
     "type": "object",
-    "required": ["status", "station", "table", "flushed", "left"],
+    "required": ["status", "station", "table", "flushed", "left", "undelivered"],
     "properties": {
-        "status": {"type": "string", "enum": ["flushed", "pending"]},
+        "status": {"type": "string", "enum": ["flushed", "pending", "incomplete"]},
         "station": _TEXT,
         "table": _TEXT,
         "flushed": {"type": "boolean"},
         "left": _COUNT,
+        "undelivered": {**_COUNT, "description": "Left meanwhile, and not to Zerobus."},
         "message": _TEXT,
     },
 }
@@ -179,7 +182,7 @@ def _flush(name: str, target: Target) -> dict[str, Any]:
         "parameters": [_parameter("timeout", _TIMEOUT, _HOW_LONG)],
         "responses": {
             "200": _answer("Acknowledged.", "Flushed"),
-            "202": _answer("Some is left.", "Flushed"),
+            "202": _answer("Some is left, or left without being delivered.", "Flushed"),
             **_refusals(["400", "401", "403", "421", "500", "503"]),
         },
     }

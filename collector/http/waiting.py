@@ -14,6 +14,7 @@ from collector.spool.watched import Watch
 
 COUNTED_MAX: Final = 100_000
 """Batches that are counted to say how much is left."""
+_UNDELIVERED: Final = ("buried", "expired", "dropped", "purged", "lost")
 
 
 async def until_gone(receive: Receive) -> None:
@@ -53,6 +54,8 @@ class Backlog:
         self._spool = spool
         self._reader = reader
         self._place = (station.table, station.name)
+        # Counted first: what leaves after that is of this backlog, or of what comes behind it.
+        self._gone_before = self._gone()
         self._moment = (reader.last_batch(), time.time_ns() // 1000)
 
     def is_left(self) -> bool:
@@ -62,6 +65,18 @@ class Backlog:
     def left(self) -> int:
         """Return how many of its records Zerobus has not acknowledged."""
         return self._left(COUNTED_MAX)
+
+    def undelivered(self) -> int:
+        """Return how many records of the table left since then without being delivered.
+
+        That is at least those of the station: a table may have several.
+        """
+        return self._gone() - self._gone_before
+
+    def _gone(self) -> int:
+        counters = self._reader.counters()
+        scope = f"table:{self._place[0]}"
+        return sum(counters.get((scope, name), 0) for name in _UNDELIVERED)
 
     def _left(self, at_most: int) -> int:
         # Read first: what is deleted meanwhile is in neither.

@@ -62,6 +62,7 @@ class Answers:
             "last_seq": stored.last_seq,
             "count": stored.count,
             "errors": stored.errors[:ERRORS_KEPT],
+            "bad": stored.bad,
         }
         at_us = submission.received_us
         return StoredAnswer(

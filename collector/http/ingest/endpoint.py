@@ -100,7 +100,7 @@ class Ingest:
             await within(asked.timeout_s, ended(watch), receive)
         if not watch.has_ended and not is_keyed:
             self._spool.watched.drop(watch)
-        return watch.is_delivered
+        return watch.is_delivered and stored.count > 0
 
 
 def _key(scope: Scope) -> str:
@@ -125,8 +125,9 @@ def _hash(body: bytes, asked: Asked) -> bytes:
 
 
 def _answer(station: str, stored: Stored, asked: Asked, *, acknowledged: bool) -> bytes:
+    status = "acknowledged" if acknowledged else "stored"
     said: dict[str, Any] = {
-        "status": "acknowledged" if acknowledged else "stored",
+        "status": status if stored.count else "ignored",
         "station": station,
         "table": stored.table,
         "seq": stored.first_seq,
@@ -137,7 +138,7 @@ def _answer(station: str, stored: Stored, asked: Asked, *, acknowledged: bool) -
         "message": _message(stored, asked, acknowledged=acknowledged),
     }
     if stored.errors:
-        said["errors"] = stored.errors
+        said |= {"errors": stored.errors, "bad": stored.bad}
     if stored.repeated:
         said["repeated"] = True
     return json.dumps(said).encode() + b"\n"
@@ -145,6 +146,8 @@ def _answer(station: str, stored: Stored, asked: Asked, *, acknowledged: bool) -
 
 def _message(stored: Stored, asked: Asked, *, acknowledged: bool) -> str:
     watch = stored.watch
+    if not stored.count:
+        return "nothing is stored: it holds no record that is wanted"
     if acknowledged:
         return "Zerobus has acknowledged it"
     if asked.waits and watch is not None and watch.has_ended:

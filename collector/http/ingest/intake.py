@@ -126,7 +126,8 @@ class HttpIntake(threading.Thread):
             outcomes = self._fail(submissions, requests, error)
         else:
             outcomes = requests.outcomes(group)
-            self._note_room()
+            if group is not None and group.batches:
+                self._note_room()
         requests.clear()
         self._commit_at = time.monotonic() + self._interval_s
         _settle(outcomes)

@@ -1,6 +1,8 @@
 """What is wrong with the records of a request, as its client is told."""
 
-from collections.abc import Iterator, Sequence
+import math
+from collections.abc import Sequence
+from dataclasses import replace
 from decimal import Decimal
 from typing import Any, Final
 
@@ -8,27 +10,49 @@ from collector.mapping.misfit import SHOWN_MAX, shown
 from collector.model import Fault
 
 ERRORS_MAX: Final = 1_000
-"""Bad records of a request that are told with their reason; further ones with their position."""
+"""Bad records of a request that are told with their reason; of an array, further ones with their
+position."""
+POSITIONS_MAX: Final = 10_000
+"""Beyond these, bad records are only counted: an answer is never much larger than its request."""
+
+_NOT_TOLD: Final = f"it is bad too: reasons are told of {ERRORS_MAX:,} records"
 
 
-def errors_of(faults: Sequence[Fault], line: int | None = None) -> list[dict[str, Any]]:
-    """Return one entry for each bad record; `line` is where its payload stands among others.
+class Errors:
+    """The bad records of a request: `told` are the first of them, `count` is how many there are.
 
-    >>> errors_of([Fault("bad_value", 'temp: "x" is not INT', "temp", 3, value="x")])[0]["position"]
-    3
+    >>> errors = Errors()
+    >>> errors.add([Fault("bad_value", 'temp: "x" is not a whole number', "temp", 3, value="x")])
+    >>> errors.told[0]["position"], errors.told[0]["value"], errors.count
+    (3, 'x', 1)
     """
-    return [entry for fault in faults for entry in _entries(fault, line)]
+
+    def __init__(self) -> None:
+        self.told: list[dict[str, Any]] = []
+        self.count = 0
+
+    def __bool__(self) -> bool:
+        return self.count > 0
+
+    def add(self, faults: Sequence[Fault], line: int | None = None) -> None:
+        """Take those of one payload; `line` is where it stands among others."""
+        for fault in faults:
+            self.count += 1 + len(fault.more)
+            if len(self.told) < ERRORS_MAX:
+                place = fault.position if line is None else line
+                self.told.append(_entry(fault, place, fault.reason, fault.value))
+            for position in fault.more[: max(0, POSITIONS_MAX - len(self.told))]:
+                self.told.append(_entry(replace(fault, field=""), position, _NOT_TOLD, None))
 
 
-def _entries(fault: Fault, line: int | None) -> Iterator[dict[str, Any]]:
-    for position in (fault.position, *fault.more):
-        yield {
-            "position": position if line is None else line,
-            "field": fault.field or None,
-            "value": _quoted(fault.value),
-            "kind": fault.kind,
-            "reason": fault.reason,
-        }
+def _entry(fault: Fault, position: int | None, reason: str, value: object) -> dict[str, Any]:
+    return {
+        "position": position,
+        "field": fault.field or None,
+        "value": _quoted(value),
+        "kind": fault.kind,
+        "reason": reason,
+    }
 
 
 def _quoted(value: object) -> Any:
@@ -38,6 +62,8 @@ def _quoted(value: object) -> Any:
     if value is None or isinstance(value, bool):
         return value
     if isinstance(value, int) and value.bit_length() <= 64:
+        return value
+    if isinstance(value, float) and math.isfinite(value):
         return value
     if isinstance(value, float | Decimal):
         return str(value)

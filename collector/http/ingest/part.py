@@ -2,8 +2,8 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any
 
+from collector.http.ingest.misfits import Errors
 from collector.http.ingest.submission import Stored, Submission
 from collector.http.ingest.target import Target
 from collector.model import NewBatch
@@ -22,7 +22,7 @@ class Part:
     target: Target
     start: int
     stop: int
-    errors: list[dict[str, Any]]
+    errors: Errors
     watch: Watch | None
     first_seqs: frozenset[int] = frozenset()
     first_seq: int | None = None
@@ -49,7 +49,8 @@ class Part:
             self.first_seq,
             self.last_seq,
             self.stop - self.start,
-            tuple(self.errors),
+            tuple(self.errors.told),
+            self.errors.count,
             self.watch,
         )
 

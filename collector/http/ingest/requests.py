@@ -6,14 +6,13 @@ errors in the answer, not dead letters, and of a request that is refused nothing
 
 import logging
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from http import HTTPStatus
-from typing import Any
 
 from collector.errors import SpoolError
 from collector.http.ingest.answers import Answers, check_same
-from collector.http.ingest.misfits import errors_of
+from collector.http.ingest.misfits import Errors
 from collector.http.ingest.part import Part
 from collector.http.ingest.submission import Outcome, Stored, Submission
 from collector.http.ingest.target import Target
@@ -117,7 +116,9 @@ class Requests:
         if errors and not (submission.partial and count):
             del records.records[start:]
             records.mapping.unknown_keys = unknown_keys
-            raise _bad(errors)
+            raise _bad(errors, submission)
+        if not count and not target.may_give_nothing(submission.payloads):
+            raise _no_record(target)
         self._counts["", "received"] += 1
         self._counts["", "received_http"] += 1
         self._counts["", "recorded" if count else "ignored:no_rows"] += 1
@@ -137,11 +138,11 @@ class Requests:
 
     def _map(
         self, submission: Submission, target: Target, topic: str, captures: dict[str, str]
-    ) -> list[dict[str, Any]]:
+    ) -> Errors:
         """Append the records of a request to those of its station; returns what is wrong."""
         station, records = target.records, target.records.records
         encode, raw_topic = station.mapping.encode, topic.encode()
-        errors: list[dict[str, Any]] = []
+        errors = Errors()
         first = len(records)
         for line, payload in enumerate(submission.payloads):
             mark = len(records)
@@ -159,7 +160,7 @@ class Requests:
             if len(records) > mark:
                 faults = [*faults, *target.too_large(mark, faults)]
             if faults:
-                errors += errors_of(faults, line if submission.is_lines else None)
+                errors.add(faults, line if submission.is_lines else None)
         return errors
 
 
@@ -167,15 +168,25 @@ def _repeated(outcome: Outcome) -> Outcome:
     return replace(outcome, repeated=True) if isinstance(outcome, Stored) else outcome
 
 
-def _bad(errors: Sequence[dict[str, Any]]) -> RefusedError:
-    first = errors[0]
+def _no_record(target: Target) -> RefusedError:
+    each = target.station.each
+    where = f" `each: {each}` finds nothing in it: is a key misspelt?" if each else ""
+    return RefusedError(
+        HTTPStatus.BAD_REQUEST, "the body gives no record", f"Nothing of it is stored.{where}"
+    )
+
+
+def _bad(errors: Errors, submission: Submission) -> RefusedError:
+    first = errors.told[0]
     at = "" if first["position"] is None else f"record {first['position']}: "
-    more = f" (and {len(errors) - 1} more)" if len(errors) > 1 else ""
+    more = f" (and {errors.count - 1:,} more)" if errors.count > 1 else ""
+    is_mixed = first["position"] is not None and not submission.partial
+    hint = " `?partial=true` takes the records that are right."
     return RefusedError(
         HTTPStatus.BAD_REQUEST,
         f"{at}{first['reason']}{more}",
-        "Nothing of the request is stored. `?partial=true` takes the records that are right.",
-        more={"errors": errors},
+        "Nothing of the request is stored." + (hint if is_mixed else ""),
+        more={"errors": errors.told, "bad": errors.count},
     )
 
 

@@ -39,9 +39,9 @@ class Submission:
 class Stored:
     """Records that are on the disk: their first and last number, or None when there are none.
 
-    `errors` are those of records that were left out of a `partial` request. `watch` tells of their
-    delivery; it is None where nobody may know. `repeated` says that a request of this key came
-    before.
+    `errors` are those of records that were left out of a `partial` request, `bad` is their number.
+    `watch` tells of their delivery; it is None where nobody may know. `repeated` says that a
+    request of this key came before.
     """
 
     table: str
@@ -49,6 +49,7 @@ class Stored:
     last_seq: int | None
     count: int
     errors: Sequence[dict[str, Any]] = ()
+    bad: int = 0
     watch: Watch | None = None
     repeated: bool = False
 

@@ -49,6 +49,13 @@ class Target:
             self._captures[topic] = captures
         return topic, captures
 
+    def may_give_nothing(self, payloads: Sequence[bytes]) -> bool:
+        """Whether it is as wanted that these give no record: `when` left all out, or an empty list.
+
+        Else a misspelt key, such as one on the way of `each`, would lose all without a word.
+        """
+        return bool(self.station.when) or all(one.strip() == b"[]" for one in payloads)
+
     def too_large(self, mark: int, faults: Sequence[Fault]) -> list[Fault]:
         """Take out the records behind `mark` that no stream may carry; returns a fault for each."""
         return self.records.take_too_large(mark, self._max_bytes, faults)
