@@ -2,18 +2,19 @@
 
 import base64
 import contextlib
-import http.client
 import itertools
 import json
 import signal
 import socket
 import threading
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from support.client import Client, measured
 from support.line import STATIONS, Line, reading
 from support.terminal import run_plain
 from support.waiting import answers, free_port, wait_for
+from support.web import read_answer, request
 
 ONE, TWO = "main.iot.station_one", "main.iot.station_two"
 OUTAGE = {"faults": [{"fault": "refuse_connections"}]}
@@ -330,28 +331,58 @@ def test_a_port_that_is_taken_keeps_the_line_from_nothing_and_is_said(line_folde
             wait_for(lambda: not line.status()["http"]["problem"], "the problem to be over")
 
 
-@pytest.mark.parametrize("when", ["waiting", "streaming"])
-def test_a_stop_does_not_wait_for_those_who_wait(line_folder, connect, when):
+@pytest.fixture
+def connect_raw():
+    """Gives connections, and closes them."""
+    with contextlib.ExitStack() as opened:
+        yield lambda port: opened.enter_context(socket.create_connection(("127.0.0.1", port), 60))
+
+
+@pytest.fixture
+def asking(connect):
+    """Asks in a thread of its own; the call returns the future of its answer."""
+    with ThreadPoolExecutor() as pool:
+
+        def ask(port, *asked, **more):
+            return pool.submit(connect(port).post, *asked, **more)
+
+        yield ask
+
+
+WAITING = "/ingest/station_one?wait_for_ack=true&timeout=300s"
+FLUSHING = "/flush/station_one?timeout=300s"
+
+
+def test_a_stop_tells_those_who_wait_what_is_stored(line_folder, asking, connect_raw):
+    """Whoever was told to send it again would have it twice."""
     line, port = serving(line_folder)
     with line:
         wait_for_server(port)
         line.zerobus.faults({"faults": [{"fault": "silence"}]})
-        client = connect(port)
-        ended = []
-
-        def ask():
-            try:
-                if when == "waiting":
-                    path = "/ingest/station_one?wait_for_ack=true&timeout=300s"
-                    ended.append(client.post(path, measured(1)).status)
-                else:
-                    ended.append(client.get("/ui/events").status)
-            except (OSError, http.client.HTTPException):
-                ended.append(0)
-
-        asking = threading.Thread(target=ask)
-        asking.start()
-        wait_for(lambda: line.status()["http"]["connections"] >= 1, "the client")
+        stored = asking(port, WAITING, [measured(1), measured(2)])
+        wait_for(lambda: line.counters().get(("table:" + ONE, "made")) == 2, "the records")
+        flushing = connect_raw(port)
+        flushing.sendall(request("POST", FLUSHING, Expect="100-continue"))
+        # It is said by whoever waits for the client to go away.
+        assert read_answer(flushing)[0] == 100
         assert line.daemon.stop(signal.SIGTERM, timeout=60) == 0
-        asking.join(60)
-        assert ended in ([503], [202], [200], [0])
+        said = stored.result(60)
+        assert (said.status, said.said["acknowledged"], said.said["count"]) == (202, False, 2)
+        status, _, body = read_answer(flushing)
+        said = json.loads(body)
+        assert (status, said["flushed"], said["left"]) == (202, False, 2)
+        line.zerobus.faults(None)
+        line.start_daemon()
+        line.wait_delivered([1, 2])
+        assert sorted(set(line.zerobus.ids())) == [1, 2]
+        line.check_balances()
+
+
+def test_a_stop_does_not_wait_for_who_looks_at_the_page(line_folder, connect_raw):
+    line, port = serving(line_folder)
+    with line:
+        wait_for_server(port)
+        viewer = connect_raw(port)
+        viewer.sendall(request(path="/ui/events"))
+        assert read_answer(viewer)[0] == 200
+        assert line.daemon.stop(signal.SIGTERM, timeout=60) == 0

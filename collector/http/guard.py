@@ -17,7 +17,7 @@ from typing import Any, Final
 from collector.http.asgi import App, Receive, Scope, Send, header, reply
 from collector.http.counts import Counts
 from collector.http.hosts import is_own_name
-from collector.http.refused import RefusedError
+from collector.http.refused import RETRY_AFTER_S, RefusedError
 
 _log = logging.getLogger(__name__)
 
@@ -72,7 +72,8 @@ class Guard:
         except RefusedError as error:
             await answer.refuse(error)
         except asyncio.CancelledError:
-            # Only the server does that, when its time to stop is over.
+            # Only the server does that, when its time to stop is over. Whoever has stored something
+            # says so itself.
             await answer.refuse(_stopping())
         except Exception:
             _log.exception("%s %s can't be answered", scope["method"], scope["path"])
@@ -210,6 +211,6 @@ def _stopping() -> RefusedError:
     return RefusedError(
         HTTPStatus.SERVICE_UNAVAILABLE,
         "the collector stops",
-        "send it again, with the same Idempotency-Key if it has one",
-        headers={"Retry-After": "5", **_LAST},
+        "send it again: nothing of it is done",
+        headers={"Retry-After": str(RETRY_AFTER_S), **_LAST},
     )

@@ -24,10 +24,16 @@ async def until_gone(receive: Receive) -> None:
 
 
 async def within(seconds: float, wanted: Awaitable[Any], receive: Receive) -> None:
-    """Wait for something, but no longer than that, and not for a client that is gone."""
+    """Wait for something, but no longer than that, nor for a client that is gone.
+
+    The end of the server, which cancels whoever waits, ends the wait as its time does: what is
+    known by then is the answer.
+    """
     tasks = {asyncio.ensure_future(wanted), asyncio.ensure_future(until_gone(receive))}
     try:
         done, _ = await asyncio.wait(tasks, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
+    except asyncio.CancelledError:
+        return
     finally:
         for task in tasks:
             task.cancel()

@@ -4,6 +4,7 @@
 said of anything else.
 """
 
+import asyncio
 import hashlib
 import json
 import re
@@ -20,7 +21,7 @@ from collector.http.ingest.intake import HttpIntake
 from collector.http.ingest.payloads import payloads_of
 from collector.http.ingest.submission import Stored, Submission
 from collector.http.query import Query
-from collector.http.refused import RefusedError
+from collector.http.refused import RETRY_AFTER_S, RefusedError
 from collector.http.waiting import ended, within
 from collector.spool import Spool
 
@@ -85,7 +86,7 @@ class Ingest:
                 asked.waits,
             )
             self._intake.submit(submission)
-            stored = await submission.settled
+            stored = await _settled(submission)
         acknowledged = asked.waits and await self._wait(stored, asked, receive, bool(key))
         said = _answer(name, stored, asked, acknowledged=acknowledged)
         status = HTTPStatus.OK if acknowledged else HTTPStatus.ACCEPTED
@@ -101,6 +102,19 @@ class Ingest:
         if not watch.has_ended and not is_keyed:
             self._spool.watched.drop(watch)
         return watch.is_delivered and stored.count > 0
+
+
+async def _settled(submission: Submission) -> Stored:
+    """Return what is stored; raises RefusedError, also at the end of a server whose disk stalls."""
+    try:
+        return await submission.settled
+    except asyncio.CancelledError:
+        raise RefusedError(
+            HTTPStatus.SERVICE_UNAVAILABLE,
+            "the collector stops, and can't say yet whether this is stored",
+            "send it again with the same Idempotency-Key; without one it may be stored twice",
+            headers={"Retry-After": str(RETRY_AFTER_S), "Connection": "close"},
+        ) from None
 
 
 def _key(scope: Scope) -> str:
