@@ -7,6 +7,7 @@ reader never sees half of it. Health is derived here, so that every reader deriv
 import json
 import os
 import time
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
 
@@ -159,6 +160,16 @@ def _damage(spool: dict[str, Any]) -> list[str]:
     now_us = time.time() * 1e6
     recent = [one for one in spool["losses"] if now_us - one["at_us"] < _LOSS_SHOWN_S * 1e6]
     return said + [loss_line(one) for one in recent]
+
+
+def dead_letters(station: Mapping[str, Any]) -> int:
+    """Return how many dead letters came of a station's messages and records, kept or not.
+
+    >>> dead_letters({"table": "a.b.c", "records": 7, "dead:bad_value": 2, "buried:refused": 1})
+    3
+    """
+    counted = [count for name, count in station.items() if name.startswith(("dead:", "buried:"))]
+    return sum(counted)
 
 
 def loss_line(loss: dict[str, Any]) -> str:

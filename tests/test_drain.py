@@ -75,6 +75,7 @@ def test_a_refused_record_is_buried_once_another_was_accepted_and_the_rest_is_de
     (letter,) = spool.reader.rows("SELECT kind, seq, fingerprint FROM dead_letters")
     assert letter[0] == "refused"
     assert letter[2] == now.fingerprint
+    assert spool.reader.counters()["station:s", "buried:refused"] == 1
     assert values(now, service) == [n for n in range(300) if n != 250]
     assert count(spool, "spooled") == 0
 

@@ -101,6 +101,7 @@ def test_what_is_held_beside_what_is_sent_can_be_buried(spool, old, today):
         wait_for(lambda: count(spool, "spooled") == 0, "the rest")
         assert last["buried"] == 1
     assert (count(spool, "delivered"), count(spool, "buried")) == (2, 1)
+    assert spool.reader.counters()["station:s", "buried:schema"] == 1
     assert sorted(sent(service, today)) == [2, 3]
 
 

@@ -21,7 +21,7 @@ from support.waiting import free_port, wait_for
 
 from collector.config import Metrics
 from collector.errors import SpoolError
-from collector.http import Pages, Server
+from collector.http import Server, VitalSigns
 from collector.http.places import CONNECTIONS_MAX
 
 
@@ -53,7 +53,7 @@ def serving(listen=None, vitals=None, token=None):
     listen = listen or f"127.0.0.1:{free_port()}"
     server = Server()
     options = Metrics(listen=listen, token=SecretStr(token) if token else None)
-    server.start(options, Pages(vitals or Vitals()))
+    server.start(options, VitalSigns(vitals or Vitals()))
     try:
         yield server, options
     finally:
@@ -265,7 +265,7 @@ def test_a_request_keeps_its_place_until_it_is_answered():
 LIMITED = """
 import sys, threading
 from collector.config import Metrics
-from collector.http import Pages, Server
+from collector.http import VitalSigns, Server
 from support.asking import ask
 from support.waiting import wait_for
 from test_http import Vitals, is_open
@@ -273,7 +273,7 @@ from test_http import Vitals, is_open
 threading.excepthook = lambda died: print("died:", died.exc_value)
 port = int(sys.argv[1])
 server = Server()
-server.start(Metrics(listen=f"127.0.0.1:{port}"), Pages(Vitals()))
+server.start(Metrics(listen=f"127.0.0.1:{port}"), VitalSigns(Vitals()))
 wait_for(lambda: is_open(port), "the server")
 # No room for the stack of another thread.
 threading.stack_size(1 << 47)

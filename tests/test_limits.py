@@ -289,6 +289,7 @@ def test_what_is_too_old_becomes_dead_letters_with_its_number_and_bytes(aged, cl
     assert letters == [("expired", seq + n, FINGERPRINT, RECORD) for n in range(2)]
     assert counted(spool, f"table:{FLOOD}", "expired") == 2
     assert counted(spool, "station:flood", "expired:age") == 2
+    assert counted(spool, "station:flood", "buried:expired") == 2
     check_balance(spool)
 
 
@@ -298,6 +299,7 @@ def test_a_station_may_let_them_go_without_dead_letters(aged, clock):
     ages_of(spool, clock).expire()
     assert ids(spool, CALM) == []
     assert counted(spool, "", "dead") == 0
+    assert counted(spool, "station:calm", "buried:expired") == 0
     assert counted(spool, f"table:{CALM}", "expired") == 2
     check_balance(spool)
 

@@ -158,6 +158,11 @@ def test_the_two_refused_records_of_ten_thousand_are_buried_once_others_were_acc
         assert {row["kind"] for row in line.dead_letters()} == {"refused"}
         assert not refused & set(line.zerobus.ids())
         line.check_balances()
+        wait_for(lambda: line.status()["stations"]["station_one"].get("buried:refused") == 2, "it")
+        shown = run_plain("status", folder=line_folder).stdout
+        assert ["station_one", "10010", "10010", "2"] in [
+            row.split()[:4] for row in shown.replace(",", "").splitlines()
+        ]
 
 
 def test_a_restart_in_the_middle_of_the_search_buries_the_same_records(line_folder):

@@ -256,6 +256,15 @@ def test_a_message_without_rows_ends_a_silence_and_the_heartbeat_has_none(tmp_pa
         assert set(spool.reader.memories("")) == {"station_one"}
 
 
+def test_what_is_buried_ends_no_silence(box):
+    counters = {("station:station_one", "buried:refused"): 1}
+    box.silence.look(box.stations, counters, 50.0, listens=lambda _: True)
+    assert not box.said()["last_message_us"]
+    counters |= {("station:station_one", "dead:bad_value"): 1}
+    box.silence.look(box.stations, counters, 60.0, listens=lambda _: True)
+    assert box.said()["last_message_us"]
+
+
 def test_no_format_meets_what_is_kept_of_the_stations(box):
     box.silence.keep(box.now)
     assert box.spool.reader.memories("station_one") == {}

@@ -111,13 +111,15 @@ def _check_terminal(every_s: float, *, as_json: bool) -> None:
 
 
 def _show(snapshot: dict[str, Any], reasons: list[str], line: str) -> None:
+    from collector.status import dead_letters
+
     click.echo(line)
     for reason in reasons:
         click.echo(f"  {printable(reason)}")
     click.echo()
     rows: list[tuple[Any, ...]] = [("STATION", "MESSAGES", "RECORDS", "DEAD LETTERS", "RATE/S")]
     for name, counts in snapshot["stations"].items():
-        dead = sum(value for key, value in counts.items() if key.startswith("dead:"))
+        dead = dead_letters(counts)
         rows.append(
             (name, counts.get("messages", 0), counts.get("records", 0), dead, round(counts["rate"]))
         )

@@ -28,7 +28,7 @@ from collector.daemon.snapshot import Snapshots
 from collector.daemon.state import LineState
 from collector.daemon.web import Web
 from collector.errors import CollectorError, LockedError, SpoolDamagedError
-from collector.http import Pages, Server
+from collector.http import Server, VitalSigns
 from collector.logs import tell_repeats
 from collector.operations import Scene
 from collector.plan import plan
@@ -86,7 +86,7 @@ class _Daemon:
         self._server = Server()
         self._web = Web(self._line)
         self._state = LineState(self._line, self._reloads, self._server, self._web)
-        self._pages = Pages(Probes(self._state))
+        self._signs = VitalSigns(Probes(self._state))
         self._snapshots = Snapshots(self._state)
         self._announcement = Announcement()
         self._heartbeats = Heartbeats(self._line)
@@ -118,10 +118,10 @@ class _Daemon:
         self._exit(0)
 
     def _serve(self) -> None:
-        self._server.start(self._line.config.metrics, self._pages)
+        self._server.start(self._line.config.metrics, self._signs)
 
     def _follow_web(self) -> None:
-        self._web.follow(self._pages, self._state.look)
+        self._web.follow(self._signs, self._state.look)
 
     def _watch(self) -> None:
         notify("READY=1")

@@ -11,7 +11,7 @@ INTAKE: Final = "intake"
 
 
 class Probes:
-    """The vitals of the running daemon, for `collector.http.Pages`; answers are of the moment."""
+    """What `collector.http.VitalSigns` asks of the running daemon; answers are of the moment."""
 
     def __init__(self, state: LineState) -> None:
         self._state = state

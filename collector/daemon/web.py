@@ -12,7 +12,7 @@ from collector.config import Http
 from collector.daemon.line import Line
 from collector.daemon.silence import Counters
 from collector.errors import CollectorError
-from collector.http import Pages
+from collector.http import VitalSigns
 
 if TYPE_CHECKING:
     from collector.http.site import Site
@@ -39,14 +39,14 @@ class Web:
         self._site: Site | None = None
         self._problem = ""
 
-    def follow(self, pages: Pages, look: Callable[[], dict[str, Any]]) -> None:
+    def follow(self, signs: VitalSigns, look: Callable[[], dict[str, Any]]) -> None:
         """Serve as the configuration has it by now, or end."""
         options = self._line.config.http
         if options is None:
             self.stop()
             return
         try:
-            self._site = self._site or self._make(options, pages, look)
+            self._site = self._site or self._make(options, signs, look)
             self._site.serve(self._line.plan, options)
         except CollectorError as error:
             # The line goes on without: what comes by MQTT is stored all the same.
@@ -94,7 +94,7 @@ class Web:
         site = self._site
         return {} if site is None else site.by_route()
 
-    def _make(self, options: Http, pages: Pages, look: Callable[[], dict[str, Any]]) -> "Site":
+    def _make(self, options: Http, signs: VitalSigns, look: Callable[[], dict[str, Any]]) -> "Site":
         from collector.http.site import Site  # noqa: PLC0415 - Most gateways have none.
 
-        return Site(self._line.spool, options, pages, look)
+        return Site(self._line.spool, options, signs, look)

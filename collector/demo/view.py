@@ -8,7 +8,7 @@ from typing import Any, Final, Self
 
 import click
 
-from collector.status import format_age
+from collector.status import dead_letters, format_age
 
 _HEADINGS: Final = (
     "station", "received", "spooled", "delivered", "dead\nletters", "backlog", "rate/s", "oldest",
@@ -57,14 +57,14 @@ def lines_of(snapshot: dict[str, Any]) -> list[StationLine]:
     for name, station in snapshot["stations"].items():
         table = snapshot["tables"].get(station["table"], {})
         oldest = table.get("oldest_us")
-        dead = sum(value for key, value in station.items() if key.startswith("dead:"))
+        unread = sum(value for key, value in station.items() if key.startswith("dead:"))
         lines.append(
             StationLine(
                 station=name,
-                received=station.get("messages", 0) + dead,
+                received=station.get("messages", 0) + unread,
                 spooled=table.get("made", 0),
                 delivered=table.get("delivered", 0),
-                dead_letters=dead,
+                dead_letters=dead_letters(station),
                 backlog=table.get("spooled", 0),
                 rate=station["rate"],
                 oldest=format_age(now - oldest / 1e6) if oldest else "-",

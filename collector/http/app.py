@@ -23,8 +23,8 @@ from collector.http.asgi import App, Receive, Scope, Send
 from collector.http.ingest.intake import HttpIntake
 from collector.http.ingest.target import Target
 from collector.http.openapi import document_of
-from collector.http.pages import Pages
 from collector.http.refused import RefusedError
+from collector.http.vitals import VitalSigns
 
 PROGRAM: Final = "zerobus-collector"
 Look = Callable[[], dict[str, Any]]
@@ -51,13 +51,13 @@ class Endpoints:
     """What the endpoints lead to; each app answers below its path."""
 
     def __init__(
-        self, intake: HttpIntake, ingest: App, flush: App, page: App, pages: Pages, look: Look
+        self, intake: HttpIntake, ingest: App, flush: App, page: App, signs: VitalSigns, look: Look
     ) -> None:
         self.intake = intake
         self.ingest = ingest
         self.flush = flush
         self.page = page
-        self.pages = pages
+        self.signs = signs
         self.look = look
 
 
@@ -106,7 +106,7 @@ def make_app(to: Endpoints) -> App:
     app.add_exception_handler(HTTPStatus.METHOD_NOT_ALLOWED, _refuse_method)
     for path, words in _WORDS.items():
         app.add_api_route(
-            path, _page(to.pages, path), summary=words, tags=["health"], **_answers("text/plain")
+            path, _sign(to.signs, path), summary=words, tags=["health"], **_answers("text/plain")
         )
     _add_health(app, to)
     _add_documents(app, to.intake)
@@ -141,7 +141,7 @@ def _add_health(app: FastAPI, to: Endpoints) -> None:
 
 
 def _answers(content_type: str) -> dict[str, Any]:
-    """Say in which type a page is answered, also where it says that something is wrong."""
+    """Say in which type is answered, also where it says that something is wrong."""
     content: dict[str, Any] = {"content": {content_type: {}}}
     return {"response_class": Response, "responses": {200: content, 503: content}}
 
@@ -159,16 +159,16 @@ def _health(said: dict[str, Any]) -> Response:
     return JSONResponse(said, HTTPStatus.SERVICE_UNAVAILABLE if failing else HTTPStatus.OK)
 
 
-def _page(pages: Pages, path: str) -> Callable[[Request], Awaitable[Response]]:
+def _sign(signs: VitalSigns, path: str) -> Callable[[Request], Awaitable[Response]]:
     async def answer(request: Request) -> Response:
-        found = await to_thread(pages.answer, path, request.headers.get("accept", ""))
+        found = await to_thread(signs.answer, path, request.headers.get("accept", ""))
         return Response(found.body, found.status, media_type=found.content_type)
 
     return answer
 
 
 def _add_documents(app: FastAPI, intake: HttpIntake) -> None:
-    """Add the OpenAPI document of this moment, and two pages that show it without a network."""
+    """Add the OpenAPI document of this moment, and two views of it that need no network."""
     base = app.openapi
 
     def document() -> dict[str, Any]:

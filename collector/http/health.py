@@ -50,7 +50,7 @@ def of_station(station: Station, look: dict[str, Any]) -> dict[str, Any]:
         "last_error_at": _moment(table.get("last_error_us", 0)),
         "messages": counts.get("messages", 0),
         "records": counts.get("records", 0),
-        "dead_letters": sum(count for key, count in counts.items() if key.startswith("dead:")),
+        "dead_letters": status.dead_letters(counts),
     }
 
 

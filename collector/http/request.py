@@ -15,7 +15,7 @@ from io import BytesIO
 from typing import Any, Final
 
 from collector.http.hosts import is_own_name
-from collector.http.pages import Answer, Pages
+from collector.http.vitals import Answer, VitalSigns
 
 _log = logging.getLogger(__name__)
 
@@ -40,11 +40,11 @@ class Request(BaseHTTPRequestHandler):
     def __init__(
         self,
         connection: socket.socket,
-        pages: Pages,
+        signs: VitalSigns,
         token: str,
         has_asked: Callable[[socket.socket], None],
     ) -> None:
-        self._pages = pages
+        self._signs = signs
         self._token = token
         self._has_asked = has_asked
         super().__init__(connection, "", None)  # type: ignore[arg-type]
@@ -85,7 +85,7 @@ class Request(BaseHTTPRequestHandler):
 
     def _page(self, path: str) -> Answer:
         try:
-            return self._pages.answer(path, self._header("Accept"))
+            return self._signs.answer(path, self._header("Accept"))
         except Exception:  # noqa: BLE001 - Whoever asks is to hear that it is our fault.
             _log.exception("%s can't be answered", path)
             text = "the collector failed to answer; its log says how"

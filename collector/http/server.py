@@ -1,4 +1,4 @@
-"""A small server for the pages: one thread that accepts, one for each connection, few of them.
+"""A small server for vital signs: one thread that accepts, one for each connection, few of them.
 
 A port that is taken must not keep the collector from its work: it goes on without, says so, and
 tries again.
@@ -15,9 +15,9 @@ from pathlib import Path
 from typing import Final
 
 from collector.config import Metrics
-from collector.http.pages import Pages
 from collector.http.places import Places
 from collector.http.request import Request
+from collector.http.vitals import VitalSigns
 
 _log = logging.getLogger(__name__)
 
@@ -26,7 +26,7 @@ _STOP_S: Final = 2.0
 
 
 class Server:
-    """Serves pages from `start` to `stop`; may be started again, with other options.
+    """Serves vital signs from `start` to `stop`; may be started again, with other options.
 
     `problem` says why nobody can ask at the moment, or is empty.
     """
@@ -38,13 +38,13 @@ class Server:
         self._thread: threading.Thread | None = None
         self._places = Places()
 
-    def start(self, options: Metrics, pages: Pages) -> None:
+    def start(self, options: Metrics, signs: VitalSigns) -> None:
         """Listen, or go on trying to."""
         self.problem = ""
         if options.listen == "off":
             return
         self._stopping = threading.Event()
-        arguments = (options, pages, self._stopping)
+        arguments = (options, signs, self._stopping)
         self._thread = threading.Thread(
             target=self._serve, args=arguments, name="http", daemon=True
         )
@@ -59,14 +59,14 @@ class Server:
         if self._thread is not None:
             self._thread.join(_STOP_S)
 
-    def _serve(self, options: Metrics, pages: Pages, stopping: threading.Event) -> None:
+    def _serve(self, options: Metrics, signs: VitalSigns, stopping: threading.Event) -> None:
         while not stopping.is_set():
             try:
                 with _listening(options) as self._listener:
                     if self.problem:
                         _log.info("%s: figures and health can be asked for", options.listen)
                     self.problem = ""
-                    self._accept(self._listener, options, pages, stopping)
+                    self._accept(self._listener, options, signs, stopping)
             except OSError as error:
                 self._say(options, error)
                 stopping.wait(TRY_AGAIN_S)
@@ -81,7 +81,11 @@ class Server:
         self.problem = problem
 
     def _accept(
-        self, listener: socket.socket, options: Metrics, pages: Pages, stopping: threading.Event
+        self,
+        listener: socket.socket,
+        options: Metrics,
+        signs: VitalSigns,
+        stopping: threading.Event,
     ) -> None:
         token = options.token.get_secret_value() if options.token else ""
         while not stopping.is_set():
@@ -92,12 +96,12 @@ class Server:
                 stopping.wait(0.1)
                 continue
             if self._places.take(connection):
-                self._begin(connection, pages, token)
+                self._begin(connection, signs, token)
             else:
                 connection.close()
 
-    def _begin(self, connection: socket.socket, pages: Pages, token: str) -> None:
-        arguments = (connection, pages, token)
+    def _begin(self, connection: socket.socket, signs: VitalSigns, token: str) -> None:
+        arguments = (connection, signs, token)
         client = threading.Thread(
             target=self._answer, args=arguments, name="http client", daemon=True
         )
@@ -109,11 +113,11 @@ class Server:
             self._places.leave(connection)
             connection.close()
 
-    def _answer(self, connection: socket.socket, pages: Pages, token: str) -> None:
+    def _answer(self, connection: socket.socket, signs: VitalSigns, token: str) -> None:
         try:
             with connection:
                 try:
-                    Request(connection, pages, token, self._places.has_asked)
+                    Request(connection, signs, token, self._places.has_asked)
                 finally:
                     self._places.leave(connection)
         except OSError as error:

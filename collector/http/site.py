@@ -14,7 +14,7 @@ from collector.http.guard import Guard
 from collector.http.ingest.endpoint import Ingest
 from collector.http.ingest.intake import HttpIntake
 from collector.http.page import Live, PageApp
-from collector.http.pages import Pages
+from collector.http.vitals import VitalSigns
 from collector.http.web import WebServer
 from collector.plan import Plan
 from collector.spool import Spool
@@ -33,10 +33,10 @@ class Site:
     """
 
     def __init__(
-        self, spool: Spool, options: Http, pages: Pages, look: Callable[[], dict[str, Any]]
+        self, spool: Spool, options: Http, signs: VitalSigns, look: Callable[[], dict[str, Any]]
     ) -> None:
         self._spool = spool
-        self._pages = pages
+        self._signs = signs
         self._look = look
         self._reader = SpoolReader(spool.path)
         self._counts = Counts()
@@ -100,7 +100,7 @@ class Site:
                 Ingest(self.intake, self._spool, self._bodies, options),
                 Flush(self.intake, self._spool, self._reader, options),
                 PageApp(self.live),
-                self._pages,
+                self._signs,
                 self._look,
             )
         )

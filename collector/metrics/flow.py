@@ -75,8 +75,9 @@ _STATIONS: Final = (
     counter("station_records", "Records of the station", each("stations", "records"), "station"),
     counter(
         "station_dead_letters",
-        "Dead letters that its messages gave, by kind",
-        by_prefix("stations", "dead"),
+        "Dead letters of its messages, and of its records that Zerobus refused, that do not fit a"
+        " changed schema or that expired, by kind",
+        by_prefix("stations", "dead", "buried"),
         "station",
         "kind",
     ),

@@ -70,13 +70,14 @@ def by_word(group: str, key: str, words: Sequence[str]) -> Look:
     ]
 
 
-def by_prefix(group: str, prefix: str) -> Look:
-    """What each counted under `PREFIX:word`, by the word."""
+def by_prefix(group: str, *prefixes: str) -> Look:
+    """What each counted under `PREFIX:word`, by the word; no word stands under two prefixes."""
 
     def samples(figures: Figures) -> Iterator[tuple[Sequence[str], Any]]:
         for name, inner in figures[group].items():
             for key, value in inner.items():
-                if key.startswith(f"{prefix}:"):
-                    yield (name, key.partition(":")[2]), value
+                prefix, _, word = key.partition(":")
+                if word and prefix in prefixes:
+                    yield (name, word), value
 
     return samples

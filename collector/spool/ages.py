@@ -127,7 +127,7 @@ class Ages:
             chosen = [one for one in batches if one.id not in taken]
             for batch in chosen:
                 if expired[batch.id].bury:
-                    rows.bury(_letters(batch, expired[batch.id]))
+                    rows.bury_records(_letters(batch, expired[batch.id]))
             return rows.delete([one.id for one in chosen], "expired", "age")
 
     # -- the clock ---------------------------------------------------------------------------

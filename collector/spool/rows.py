@@ -167,6 +167,15 @@ class Rows:
             self.flush()
             self.count(self._dead.make_room())
 
+    def bury_records(self, letters: Sequence[DeadLetter]) -> None:
+        """Store dead letters of records that were in the file, and count them by station.
+
+        Not as those of messages: that something came from the station is told by those alone.
+        """
+        self.bury(letters)
+        for letter in letters:
+            self.count({("station:" + letter.station, "buried:" + letter.fault.kind): 1})
+
     def delete_letters(self, letters: Sequence[int], counted: str) -> int:
         """Delete dead letters and count them; returns how many of them were there."""
         counts = self._dead.delete(letters)

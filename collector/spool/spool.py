@@ -199,7 +199,7 @@ class Spool:
         """Make a dead letter of the first record of a batch."""
         with self.transaction() as rows:
             rows.cut(batch.id, 1, "buried")
-            rows.bury([batch.letter(0, fault)])
+            rows.bury_records([batch.letter(0, fault)])
         self.watched.settle_first(batch.id, 1, fault.reason)
 
     def encode_anew(
@@ -219,7 +219,7 @@ class Spool:
         }
         with self.transaction() as rows:
             if rows.replace(batch, fingerprint, kept):
-                rows.bury(letters)
+                rows.bury_records(letters)
         buried = [place for place, one in enumerate(records) if isinstance(one, Fault)]
         self.watched.settle_places(batch.id, buried, "it does not fit the table's schema")
 

@@ -158,7 +158,7 @@ def _row(name: str, counts: dict[str, Any], table: str, said: dict[str, Any]) ->
         out_rate=float(said.get("rate", 0)),
         backlog=int(said.get("spooled", 0)),
         oldest_us=int(said.get("oldest_us") or 0),
-        dead=sum(int(value) for key, value in counts.items() if key.startswith("dead:")),
+        dead=int(status.dead_letters(counts)),
         state=str(said.get("state", "idle")),
         has_failed=bool(counts.get("internal_since_start", 0)),
     )

@@ -99,10 +99,6 @@ class HttpIntake(threading.Thread):
         self._stopping.set()
         self._arrived.set()
 
-    def is_beating(self, within_s: float) -> bool:
-        """Say whether the loop is alive."""
-        return time.monotonic() - self.beat < within_s
-
     def _take(self) -> list[Submission]:
         """Return what the next commit is to hold."""
         taken: list[Submission] = []

@@ -16,6 +16,7 @@ from collector.http.asgi import Receive, Scope, Send, reply
 from collector.http.page.history import Point, as_json
 from collector.http.page.live import Live, Sections
 from collector.http.refused import RefusedError
+from collector.http.waiting import until_gone
 
 VIEWERS_MAX: Final = 8
 BEAT_S: Final = 5.0
@@ -89,7 +90,7 @@ class PageApp:
 
     async def _serve(self, receive: Receive, send: Send) -> None:
         """Tell one viewer what changes, until it is gone."""
-        gone = asyncio.ensure_future(_gone(receive))
+        gone = asyncio.ensure_future(until_gone(receive))
         viewer = Viewer()
         try:
             while not gone.done():
@@ -148,8 +149,3 @@ def _files() -> dict[str, tuple[str, bytes]]:
     found = [path for path in folder.iterdir() if path.suffix in _TYPES]
     files = {f"/{path.name}": (_TYPES[path.suffix], path.read_bytes()) for path in found}
     return {"": files.pop("/index.html"), **files}
-
-
-async def _gone(receive: Receive) -> None:
-    while (await receive())["type"] != "http.disconnect":
-        pass

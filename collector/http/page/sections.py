@@ -144,7 +144,7 @@ def _station(name: str, one: Values) -> dict[str, Any]:
         "state": state,
         "message_rate": rate,
         "record_rate": one.get("rate", 0.0),
-        "dead": sum(count for key, count in one.items() if key.startswith("dead:")),
+        "dead": status.dead_letters(one),
         "last_us": one.get("last_message_us"),
     }
 

@@ -44,12 +44,12 @@ class Vitals(Protocol):
         """Return what `collector.metrics` takes."""
 
 
-class Pages:
+class VitalSigns:
     """Answers GET requests by their path."""
 
     def __init__(self, vitals: Vitals) -> None:
         self._vitals = vitals
-        self._pages = {
+        self._signs = {
             "/metrics": self._metrics,
             "/livez": self._livez,
             "/readyz": self._readyz,
@@ -58,11 +58,11 @@ class Pages:
 
     def answer(self, path: str, accept: str = "") -> Answer:
         """Return what stands at a path; `accept` is the header by which a client chooses."""
-        page = self._pages.get(path.partition("?")[0])
-        if page is None:
-            return Answer.text(HTTPStatus.NOT_FOUND, "there is " + ", ".join(self._pages))
+        sign = self._signs.get(path.partition("?")[0])
+        if sign is None:
+            return Answer.text(HTTPStatus.NOT_FOUND, "there is " + ", ".join(self._signs))
         try:
-            return page(accept)
+            return sign(accept)
         except CollectorError as error:
             return Answer.text(HTTPStatus.SERVICE_UNAVAILABLE, str(error))
 
