@@ -214,7 +214,12 @@ BAD = [
     ({**config(), "databricks": {}}, 2, "databricks.server_endpoint", "is missing"),
     (changed(table_name=5), 9, "tables.station_one.table_name", "must be text"),
     (changed(table_name="a.b"), 9, "tables.station_one.table_name", "must be catalog.schema.table"),
-    (changed(table_name="main.iot.station_two"), 34, "tables.station_two.table_name", "that of"),
+    (
+        changed(table_name="main.iot.station_two"),
+        37,
+        "tables.station_two.fields",
+        "differ from those of station_one, which feeds the same table: description",
+    ),
     (changed(fields=5), 12, "tables.station_one.fields", "must be a list"),
     (changed(fields=[5]), 12, "tables.station_one.fields", "must be an object"),
     (changed(fields=None), 12, "tables.station_one.fields", "names no field"),
@@ -245,6 +250,68 @@ def test_what_can_not_be_taken_over_is_named_with_its_line_and_nothing_is_writte
     assert (line, key) in found
     assert words in str(caught.value)
     assert {one.file for one in caught.value.problems} == {station / "config.json"}
+
+
+def test_mistakes_of_every_kind_are_said_in_one_run(station):
+    shutil.rmtree(station / "tables" / "station_one")
+    broken = station / "tables" / "station_two" / "schema.proto"
+    broken.write_text(broken.read_text().replace("int64 humidity", "uint64 humidity"))
+    document = config()
+    del document["databricks"]["server_endpoint"]
+    document["databricks"]["workspace_url"] = "http://example.com"
+    tables = document["tables"]
+    tables["three"] = {"fields": [{"name": "a", "proto_type": "string", "field_num": 1}]}
+    tables["station_one"]["table_name"] = "a.b"
+    write(station, document)
+    done = migrate(station)
+    assert done.returncode == 78
+    wanted = [
+        "databricks.server_endpoint: is missing",
+        "databricks.workspace_url: ",
+        "tables.station_one.table_name: must be catalog.schema.table",
+        "tables.three.table_name: is missing",
+        "tables.three.fields.a: a has no proto_type",
+        f"{broken}:9: ",
+    ]
+    assert [words for words in wanted if words not in done.stderr] == []
+    # Each is said once.
+    assert len(done.stderr.splitlines()) == len(wanted)
+    assert not (station / "stations.yaml").exists()
+
+
+def test_two_keys_of_one_table_are_two_stations_of_one_schema(station):
+    document = config()
+    one = document["tables"]["station_one"]
+    document["tables"]["again"] = {**one, "proto_package": "again", "message_name": "StationOne"}
+    write(station, document)
+    shutil.rmtree(station / "tables")
+    assert remarks(station) == [
+        (65, "tables.again.table_name",
+         "is that of station_one as well: both have the schema of station_one"),
+    ]  # fmt: skip
+    assert not (station / "tables" / "again").exists()
+    assert run_plain("check", folder=station).returncode == 0
+    made = {one.name: one for one in load(station / "stations.yaml", {}).stations}
+    assert made["again"].table == made["station_one"].table
+    assert made["again"].schema_dir == made["station_one"].schema_dir
+
+
+def test_a_key_that_stands_twice_is_refused_with_its_line(station):
+    text = json.dumps(config(), indent=2)
+    text = text.replace('"station_two": {', '"station_one": {')
+    text = text.replace(
+        '"proto_type": "optional int32"', '"type": "a{\\"b", "proto_type": "optional int32"'
+    )
+    (station / "config.json").write_text(text)
+    with pytest.raises(ConfigError) as caught:
+        made_of(station / "config.json", station)
+    found = [(one.line, one.key) for one in caught.value.problems]
+    assert found == [
+        (22, "tables.station_one.fields.type"),
+        (33, "tables.station_one"),
+        (47, "tables.station_one.fields.type"),
+    ]
+    assert {one.text for one in caught.value.problems} == {"stands twice"}
 
 
 def test_what_is_no_json_is_named_with_its_line_and_ends_with_78(station):

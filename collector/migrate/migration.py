@@ -1,26 +1,23 @@
 """What a Zerobus Station becomes: the files of a collector, tried out, and what is said of it.
 
 Where there is a `schema.proto` it counts, because Zerobus was sent what it says; where there is
-none, one is made of the fields of `config.json`.
+none, one is made of the fields of `config.json`. Tables of `config.json` that are one table of
+Databricks share the schema of the first, its owner.
 """
 
-import re
-import tempfile
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from collector.config import load
 from collector.discover import yaml_text
 from collector.errors import ConfigError, Problem
-from collector.migrate.remarks import of_differences, of_environment, of_leftovers
+from collector.migrate.remarks import of_differences, of_environment, of_leftovers, of_shared
 from collector.migrate.station_file import StationFile, StationTable, read
-from collector.plan import plan
-from collector.tables import FILE_NAME, Schema
+from collector.migrate.trial import CONFIG_NAME, Trial, place_of
+from collector.tables import Schema
 from collector.tables.naming import message_name
 
-CONFIG_NAME: Final = "stations.yaml"
 _HEAD: Final = """\
 # Written by `collector migrate`: what a Zerobus Station did, with a spool under it. Every key that
 # there is stands in docs/configuration.md; docs/from-zerobus-station.md says what is different.
@@ -49,8 +46,6 @@ message {message} {{
 {lines}
 }}
 """
-_KEYS: Final = {"zerobus.endpoint": "server_endpoint", "zerobus.workspace_url": "workspace_url"}
-_MEND: Final = "mend it, or move it away: then one is made of the fields in config.json"
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,41 +61,45 @@ def migrate(file: Path, into: Path) -> Migration:
     """Return what `config.json` becomes in a folder; writes nothing.
 
     Raises:
-        ConfigError: something of it can't be taken over.
+        ConfigError: something of it can't be taken over; all that is wrong is said.
     """
     found, folder = read(file), file.parent
-    there = {one.key: schema for one in found.tables if (schema := _there(folder, one)).is_file()}
-    schemas = {one.key: _schema(found, one, there) for one in found.tables}
-    files = {_place(key): text for key, text in schemas.items()}
-    files[Path(CONFIG_NAME)] = _config(found).encode()
-    compiled = _try(found, files, there)
+    there = {one.key: own for one in found.tables if (own := folder / place_of(one.key)).is_file()}
+    schemas, owners = _schemas(found, there), _owners(found)
+    config = _config(found, owners).encode()
+    compiled = Trial(found, there).run(config, schemas)
+    found.problems += _disagreeing(found, owners, compiled)
+    if found.problems:
+        raise ConfigError(sorted(found.problems, key=lambda one: (one.file, one.line)))
     remarks = [
         *found.remarks,
         *of_differences(found, {key: compiled[key] for key in there}),
+        *of_shared(found, owners),
         *of_leftovers(folder, schemas),
         *of_environment(folder, into),
     ]
-    return Migration(files, tuple(schemas), tuple(remarks))
+    files = {place_of(key): text for key, text in schemas.items() if owners[key] == key}
+    return Migration({**files, Path(CONFIG_NAME): config}, tuple(schemas), tuple(remarks))
 
 
-def _there(folder: Path, table: StationTable) -> Path:
-    return folder / _place(table.key)
+def _schemas(found: StationFile, there: Mapping[str, Path]) -> dict[str, bytes]:
+    """The text of each schema: of its file as it is, or of the fields."""
+    texts: dict[str, bytes] = {}
+    for table in found.tables:
+        if file := there.get(table.key):
+            try:
+                texts[table.key] = file.read_bytes()
+            except OSError as error:
+                found.problems.append(Problem(file, 1, f"can't be read: {error.strerror}"))
+        elif table.lines:
+            texts[table.key] = _of_fields(table)
+        else:
+            text = f"names no field, and there is no {place_of(table.key)}"
+            found.problems.append(found.problem(("tables", table.key, "fields"), text))
+    return texts
 
 
-def _place(key: str) -> Path:
-    return Path("tables") / key / FILE_NAME
-
-
-def _schema(found: StationFile, table: StationTable, there: Mapping[str, Path]) -> bytes:
-    """The text of a schema: of its file as it is, or of the fields."""
-    if file := there.get(table.key):
-        try:
-            return file.read_bytes()
-        except OSError as error:
-            raise ConfigError([Problem(file, 1, f"can't be read: {error.strerror}")]) from error
-    if not table.lines:
-        text = f"names no field, and there is no {_place(table.key)}"
-        raise ConfigError([found.problem(("tables", table.key, "fields"), text)])
+def _of_fields(table: StationTable) -> bytes:
     return _SCHEMA.format(
         table=table.table,
         message=message_name(table.key),
@@ -108,54 +107,38 @@ def _schema(found: StationFile, table: StationTable, there: Mapping[str, Path]) 
     ).encode()
 
 
-def _config(found: StationFile) -> str:
+def _owners(found: StationFile) -> dict[str, str]:
+    """Whose schema each station has: that of the first of its table."""
+    first: dict[str, str] = {}
+    return {one.key: first.setdefault(one.table, one.key) for one in found.tables}
+
+
+def _disagreeing(
+    found: StationFile, owners: Mapping[str, str], compiled: Mapping[str, Schema]
+) -> Iterator[Problem]:
+    """Stations of one table whose columns differ: it can have the columns of one only."""
+    for key, owner in owners.items():
+        if key == owner or key not in compiled or owner not in compiled:
+            continue
+        ours, theirs = compiled[key].columns, compiled[owner].columns
+        alone = [column for column in ours if column not in theirs]
+        alone += [column for column in theirs if column not in ours]
+        if alone:
+            names = ", ".join(dict.fromkeys(column.name for column in alone))
+            text = f"differ from those of {owner}, which feeds the same table: {names}"
+            hint = "make them equal, also in schema.proto where it is, or name another table"
+            yield found.problem(("tables", key, "fields"), text, hint)
+
+
+def _config(found: StationFile, owners: Mapping[str, str]) -> str:
     head = _HEAD.format(
         endpoint=yaml_text.literal(found.endpoint),
         workspace_url=yaml_text.literal(found.workspace_url),
     )
-    return head + "\n".join(
-        _STATION.format(name=yaml_text.text(one.key), table=yaml_text.literal(one.table))
-        for one in found.tables
-    )
+    return head + "\n".join(_station(one, owners[one.key]) for one in found.tables)
 
 
-def _try(
-    found: StationFile, files: Mapping[Path, bytes], there: Mapping[str, Path]
-) -> dict[str, Schema]:
-    """Compile what was made, as a check does, and return the schemas by station."""
-    with tempfile.TemporaryDirectory(prefix="collector-") as name:
-        folder = Path(name)
-        for path, content in files.items():
-            (folder / path).parent.mkdir(parents=True, exist_ok=True)
-            (folder / path).write_bytes(content)
-        try:
-            # Who one is to the workspace is not needed for that.
-            variables = {"DATABRICKS_CLIENT_ID": "unused"}
-            compiled = plan(load(folder / CONFIG_NAME, variables, secrets=False))
-        except ConfigError as error:
-            wrong = [_of_station(found, files, there, one, folder) for one in error.problems]
-            raise ConfigError(wrong) from error
-    pairs = zip(compiled.config.stations, compiled.mappings, strict=True)
-    return {station.name: mapping.schema for station, mapping in pairs}
-
-
-def _of_station(
-    found: StationFile,
-    files: Mapping[Path, bytes],
-    there: Mapping[str, Path],
-    problem: Problem,
-    folder: Path,
-) -> Problem:
-    """Say what was found in a file that nobody has seen where it comes from."""
-    path = problem.file.relative_to(folder)
-    if path == Path(CONFIG_NAME):
-        station = problem.key.removeprefix("stations.").partition(".")[0]
-        own = _KEYS.get(problem.key)
-        place = ("databricks", own) if own else ("tables", station, "table_name")
-        return found.problem(place, problem.text, problem.hint)
-    key = path.parent.name
-    if key in there:
-        return Problem(there[key], problem.line, problem.text, hint=_MEND)
-    line = files[path].decode().splitlines()[problem.line - 1]
-    name = re.findall(r"(\w+) = ", line)
-    return found.problem(("tables", key, "fields", *name), problem.text, problem.hint)
+def _station(table: StationTable, owner: str) -> str:
+    name, of = yaml_text.text(table.key), yaml_text.literal(table.table)
+    text = _STATION.format(name=name, table=of)
+    return text if owner == table.key else f"{text}    schema: {yaml_text.text(owner)}\n"

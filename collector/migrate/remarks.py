@@ -48,6 +48,15 @@ def _of_table(found: StationFile, table: StationTable, schema: Schema) -> Iterat
         yield found.problem((*place, "fields", name), text, _DIFF)
 
 
+def of_shared(found: StationFile, owners: Mapping[str, str]) -> Iterator[Problem]:
+    """Which stations have the schema of another, because both feed one table."""
+    for key, owner in owners.items():
+        if key != owner:
+            text = f"is that of {owner} as well: both have the schema of {owner}"
+            hint = f"tables/{key}/{FILE_NAME} is not used, if it is there"
+            yield found.problem(("tables", key, "table_name"), text, hint)
+
+
 def of_leftovers(folder: Path, keys: Collection[str]) -> Iterator[Problem]:
     """What lies in `tables/` and is not used."""
     tables = folder / "tables"

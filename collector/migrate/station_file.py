@@ -2,7 +2,7 @@
 
 import json
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final, NoReturn
@@ -17,6 +17,7 @@ _FIELD: Final = ("name", "type", "proto_type", "field_num")
 _KEY: Final = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_-]*", re.ASCII)
 _NAME: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]*", re.ASCII)
 _KIND: Final = re.compile(r"(optional|required|repeated) [a-z0-9]+", re.ASCII)
+_TOKEN: Final = re.compile(r'(?P<text>"(?:[^"\\]|\\.)*")(?P<colon>\s*:)?|[{}]')
 # Hosts are written in lower case.
 _PLACEHOLDERS: Final = {
     "server_endpoint": re.compile(r"[A-Z]{3,}|<.*>|\byour\b", re.ASCII),
@@ -38,7 +39,10 @@ class StationTable:
 
 @dataclass(slots=True)
 class StationFile:
-    """What the file says; `remarks` is what a person should know of it or has to do."""
+    """What the file says; `remarks` is what a person should know of it or has to do.
+
+    `problems` are mistakes; what has one is not among the `tables`.
+    """
 
     file: Path
     text: str = ""
@@ -46,6 +50,7 @@ class StationFile:
     workspace_url: str = ""
     tables: list[StationTable] = field(default_factory=list)
     remarks: list[Problem] = field(default_factory=list)
+    problems: list[Problem] = field(default_factory=list)
 
     def problem(self, place: Sequence[str], text: str, hint: str = "") -> Problem:
         """Return what is wrong at a place, with its line."""
@@ -54,7 +59,7 @@ class StationFile:
 
 
 def read(file: Path) -> StationFile:
-    """Read a file; raises `ConfigError` with all that is wrong in it."""
+    """Read a file; raises `ConfigError` when nothing of it can be read."""
     return _Reading(file).run()
 
 
@@ -66,12 +71,30 @@ def line_of(text: str, *words: str) -> int:
     return text.count("\n", 0, found) + 1
 
 
+def _repeated(found: StationFile) -> Iterator[Problem]:
+    """What stands twice in one object of the text, which is JSON: a reader takes the last."""
+    path, seen = [""], [set[str]()]
+    for token in _TOKEN.finditer(found.text):
+        if token[0] == "{":
+            path.append("")
+            seen.append(set())
+        elif token[0] == "}":
+            path.pop()
+            seen.pop()
+        elif token["colon"]:
+            path[-1] = key = json.loads(token["text"])
+            if key in seen[-1]:
+                line = found.text.count("\n", 0, token.start()) + 1
+                hint = "a Zerobus Station takes the last: delete the other"
+                yield Problem(found.file, line, "stands twice", ".".join(path[1:]), hint)
+            seen[-1].add(key)
+
+
 class _Reading:
     """One reading of one file."""
 
     def __init__(self, file: Path) -> None:
         self._found = StationFile(file)
-        self._problems: list[Problem] = []
 
     def run(self) -> StationFile:
         found, top = self._found, self._mapping(self._values(), ())
@@ -86,8 +109,6 @@ class _Reading:
             self._report(("tables",), "names no table")
         for key, value in tables.items():
             self._table(key, self._mapping(value, ("tables", key)))
-        if self._problems:
-            raise ConfigError(self._problems)
         return found
 
     def _values(self) -> Any:
@@ -99,13 +120,15 @@ class _Reading:
             self._end(1, "is larger than 1 MiB")
         try:
             self._found.text = raw.decode("utf-8-sig")
-            return json.loads(self._found.text)
+            values = json.loads(self._found.text)
         except UnicodeDecodeError:
             self._end(1, "is not UTF-8 text")
         except json.JSONDecodeError as error:
             self._end(error.lineno, f"is no JSON: {error.msg}")
         except RecursionError:
             self._end(1, "is nested too deeply")
+        self._found.problems += _repeated(self._found)
+        return values
 
     def _end(self, line: int, text: str) -> NoReturn:
         raise ConfigError([Problem(self._found.file, line, text)])
@@ -117,15 +140,16 @@ class _Reading:
             self._report(place, text, "it names the station and its folder: give it another")
             return
         self._remark_unknown(values, place, _TABLE)
-        self._found.tables.append(
-            StationTable(
-                key=key,
-                table=self._said(values, (*place, "table_name")),
-                package=str(values.get("proto_package", key)),
-                message=str(values.get("message_name", "")),
-                lines=self._lines(values.get("fields"), place),
-            )
+        before = len(self._found.problems)
+        table = StationTable(
+            key=key,
+            table=self._said(values, (*place, "table_name")),
+            package=str(values.get("proto_package", key)),
+            message=str(values.get("message_name", "")),
+            lines=self._lines(values.get("fields"), place),
         )
+        if len(self._found.problems) == before:
+            self._found.tables.append(table)
 
     def _lines(self, fields: Any, place: tuple[str, ...]) -> dict[str, str]:
         place = (*place, "fields")
@@ -188,7 +212,7 @@ class _Reading:
         return {}
 
     def _report(self, place: tuple[str, ...], text: str, hint: str = "") -> None:
-        self._problems.append(self._found.problem(place, text, hint))
+        self._found.problems.append(self._found.problem(place, text, hint))
 
     def _remark(self, place: tuple[str, ...], text: str, hint: str) -> None:
         self._found.remarks.append(self._found.problem(place, text, hint))

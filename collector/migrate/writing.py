@@ -17,7 +17,7 @@ def write(files: Mapping[Path, bytes], into: Path, *, force: bool) -> list[Path]
     if taken and not force:
         raise CollectorError(
             "\n".join(f"{path} is there already, and is another" for path in taken),
-            "--output names another folder, --force writes over it.",
+            "--output names another folder; when it is only a sample, --force writes over it.",
         )
     for path in fresh:
         _replace(path, files[path.relative_to(into)])
