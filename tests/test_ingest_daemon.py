@@ -2,12 +2,15 @@
 
 import base64
 import contextlib
+import gzip
 import itertools
 import json
+import re
 import signal
 import socket
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import pytest
 from support.client import Client, measured
@@ -190,7 +193,7 @@ def test_while_the_spool_is_full_nothing_is_taken_and_nothing_that_was_taken_is_
         line.check_balances()
 
 
-def test_what_a_full_spool_drops_is_not_said_to_be_stored(line_folder, connect):
+def test_what_a_rule_would_drop_of_a_request_is_refused_and_counted_nowhere(line_folder, connect):
     stations = {**STATIONS, "station_one": {**STATIONS["station_one"], "when_full": "drop_newest"}}
     line, port = serving(
         line_folder,
@@ -210,8 +213,10 @@ def test_what_a_full_spool_drops_is_not_said_to_be_stored(line_folder, connect):
                 break
             taken.append(number)
         assert answered.status == 503
-        dropped = line.counters()["table:" + ONE, "dropped"]
-        assert dropped >= 1
+        # Its client was told: it is no record that was made and dropped.
+        counters = line.counters()
+        assert counters.get(("table:" + ONE, "dropped"), 0) == 0
+        assert counters["", "received"] == counters["table:" + ONE, "made"] == len(taken)
         line.zerobus.faults(None)
         line.wait_delivered(taken, 120)
         # What was dropped is not known by its key: it can be sent again.
@@ -386,3 +391,66 @@ def test_a_stop_does_not_wait_for_who_looks_at_the_page(line_folder, connect_raw
         viewer.sendall(request(path="/ui/events"))
         assert read_answer(viewer)[0] == 200
         assert line.daemon.stop(signal.SIGTERM, timeout=60) == 0
+
+
+def test_a_station_that_is_full_keeps_no_other_out_and_readiness_is_told(line_folder, connect):
+    """One falls to its rule; the probe follows what requests meet, and gets well by itself."""
+    stations = {name: {**one, "when_full": "drop_newest"} for name, one in STATIONS.items()}
+    line, port = serving(
+        line_folder,
+        stations=stations,
+        spool={"max_bytes": "8MiB", "commit_max_bytes": "64KiB", "table_share": "60 %"},
+        mqtt={"inbox_max_bytes": "64KiB", "message_max_bytes": "64KiB"},
+    )
+    with line:
+        wait_for_server(port)
+        line.zerobus.faults(OUTAGE)
+        client = connect(port)
+        long = {**measured(1), "device_name": "d" * 60_000}
+
+        def is_refused(station):
+            return client.post(f"/ingest/{station}", long).status == 503
+
+        wait_for(lambda: is_refused("station_one"), "station_one to have its share", 120, 0)
+        assert client.post("/ingest/station_two", measured(2)).status == 202
+        wait_for(lambda: is_refused("station_two") and is_refused("station_one"), "no room", 120, 0)
+        assert client.get("/readyz").status == 503
+        line.zerobus.faults(None)
+        # No request comes that would tell.
+        wait_for(lambda: client.get("/readyz").status == 200, "room", 120)
+        line.check_balances()
+
+
+def test_a_small_request_can_not_cost_much_memory_or_time(line_folder, connect):
+    line, port = serving(line_folder)
+    bombs = [
+        b"[" + b"1," * 2_000_000 + b"1]",
+        b"[" + b"{}," * 1_300_000 + b"{}]",
+        b"1\n" * 2_000_000,
+    ]
+    with line:
+        wait_for_server(port)
+        client = connect(port)
+        before = resident_bytes(line)
+        for body in bombs:
+            for content_type in ("application/json", "application/x-ndjson"):
+                answered = client.post(
+                    "/ingest/station_one",
+                    gzip.compress(body),
+                    content_type,
+                    Content_Encoding="gzip",
+                )
+                assert answered.status == 413
+                assert "100,000 records" in answered.said["error"]
+        nearly = b"[" + b"1," * 400_000 + b"1]"
+        answered = client.post("/ingest/station_one", nearly)
+        assert (answered.status, answered.said["bad"]) == (400, 400_001)
+        assert len(answered.body) < 4 << 20
+        assert resident_bytes(line) - before < 150 << 20
+
+
+def resident_bytes(line):
+    """The most that the daemon has ever had."""
+    status = Path(f"/proc/{line.daemon.process.pid}/status").read_text()
+    (kib,) = re.findall(r"VmHWM:\s+(\d+) kB", status)
+    return int(kib) * 1024

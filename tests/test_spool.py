@@ -3,6 +3,7 @@
 What must be in it after which events is the business of `test_spool_model.py`.
 """
 
+import contextlib
 import shutil
 import sqlite3
 import stat
@@ -287,34 +288,35 @@ def empty_often(writer):
 # -- answers to requests ---------------------------------------------------------------------
 
 
-def answer(key, at_us, text="{}", since_us=0, first_seqs=()):
-    return StoredAnswer(b"%d" % key, b"body", at_us, since_us, text, frozenset(first_seqs))
+def answer(key, at_us, text="{}"):
+    return StoredAnswer(b"%d" % key, b"body", at_us, text)
 
 
-def test_answers_are_kept_for_their_window_and_no_more_than_fit(tmp_path):
-    with opened(tmp_path / "spool.db", max_bytes=8 << 20) as spool:
+def test_no_more_answers_are_kept_than_take_a_sixteenth_of_the_spool(tmp_path):
+    with opened(tmp_path / "spool.db", max_bytes=8 << 20, answers_window_s=1e12) as spool:
         assert spool.limits.answers_max == 512
         for key in range(600):
-            spool.append(Group(answers=[answer(key, at_us=key, text=str(key))]))
-        ((count,),) = spool.reader.rows("SELECT count(*) FROM answers")
-        assert count == 512
+            spool.append(Group(answers=[answer(key, at_us=key, text="x" * 896)]))
+        ((count, size),) = spool.reader.rows(
+            "SELECT count(*), sum(length(key) + length(body) + length(text)) FROM answers"
+        )
+        assert (count, size < spool.limits.max_bytes // 16) == (512, True)
         assert spool.reader.answer(b"87", 0) is None
-        assert spool.reader.answer(b"599", 0) == (b"body", "599")
+        assert spool.reader.answer(b"599", 0) == (b"body", "x" * 896)
         # One of another time is none, though it may still be in the file.
         assert spool.reader.answer(b"599", 600) is None
-        spool.append(Group(answers=[answer(1_000, at_us=1_000, since_us=590)]))
-        spool.append(Group(answers=[answer(1_001, at_us=1_001, since_us=590)]))
-        for key in range(1_002, 1_012):
-            spool.append(Group(answers=[answer(key, at_us=key, since_us=590)]))
-        ((oldest,),) = spool.reader.rows("SELECT min(at_us) FROM answers")
-        assert oldest >= 590
 
 
-def test_an_answer_is_stored_only_with_the_batches_that_it_speaks_of(tmp_path):
-    with opened(tmp_path / "spool.db") as spool:
-        one = batch(spool, [b"x"])
-        first = one.seqs[0]
-        answers = [answer(1, 1, first_seqs=[first]), answer(2, 1, first_seqs=[first + 1])]
-        spool.append(Group([one], answers=answers))
-        assert spool.reader.answer(b"1", 0) is not None
-        assert spool.reader.answer(b"2", 0) is None
+def test_old_answers_go_by_the_tick_also_while_the_spool_is_full(tmp_path):
+    with opened(tmp_path / "spool.db", max_bytes=8 << 20, answers_window_s=60) as spool:
+        now_us = time.time_ns() // 1000
+        old = [answer(key, now_us - 61_000_000) for key in range(20)]
+        spool.append(Group(answers=[*old, answer(100, now_us)]))
+        with contextlib.suppress(SpoolFullError):
+            for _ in range(100):
+                store(spool, b"x" * 200_000)
+        with pytest.raises(SpoolFullError):
+            store(spool, b"x")
+        spool.tick()
+        assert spool.reader.rows("SELECT count(*) FROM answers") == [(1,)]
+        assert spool.reader.answer(b"100", 0) is not None

@@ -97,7 +97,7 @@ class LineState:
     def paused(self) -> str:
         """Say why nothing can be stored: also when no message has come yet that would tell."""
         line, limits = self.line, self.line.spool.limits
-        if said := line.intake.paused or line.spool.failure:
+        if said := line.intake.paused or line.spool.failure or self._web.paused():
             return said
         used, free = line.spool.reader.page_bytes()
         disk_free = _disk_free_bytes(line.spool.path.parent)

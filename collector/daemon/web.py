@@ -83,6 +83,11 @@ class Web:
         ages = self.beat_ages(time.monotonic())
         return [loop for loop, age_s in ages.items() if age_s > self._line.beat_within_s]
 
+    def paused(self) -> str:
+        """Say why requests can't be stored, or nothing."""
+        site = self._site
+        return "" if site is None else site.intake.paused
+
     def figures(self) -> dict[str, Any] | None:
         """Return what was asked and what became of it; None without `http:`."""
         site, problem = self._site, self._problem

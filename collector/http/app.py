@@ -115,12 +115,11 @@ def make_app(to: Endpoints) -> App:
 
 def _add_health(app: FastAPI, to: Endpoints) -> None:
     async def about() -> Response:
-        look = await to_thread(to.look)
         stations = {name: _about(target) for name, target in to.intake.targets.items()}
         said = {
             "service": PROGRAM,
             "version": version(PROGRAM),
-            "gateway": look["gateway"],
+            "gateway": to.intake.gateway,
             "stations": stations,
             **{name: f"/{name}" for name in ("health", "metrics", "docs", "redoc", "ui")},
         }

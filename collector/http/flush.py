@@ -9,8 +9,9 @@ from collector.config import Http
 from collector.http.asgi import Receive, Scope, Send, reply
 from collector.http.ingest.intake import HttpIntake
 from collector.http.query import Query
-from collector.http.waiting import Backlog, within
+from collector.http.waiting import within
 from collector.spool import Spool
+from collector.spool.backlog import Backlog
 from collector.spool.reader import SpoolReader
 
 LOOK_EVERY_S: Final = 0.1
@@ -31,7 +32,9 @@ class Flush:
         """Answer one request, as ASGI has it."""
         station = self._intake.find(scope["path_params"]["station"]).station
         timeout_s = Query(scope["query_string"], ("timeout",)).duration("timeout", self._timeout_s)
-        backlog = await asyncio.to_thread(Backlog, self._spool, self._reader, station)
+        backlog = await asyncio.to_thread(
+            Backlog, self._spool, self._reader, station.name, station.table
+        )
         waited = await asyncio.to_thread(backlog.is_left)
         if waited:
             await within(timeout_s, _gone(backlog), receive)

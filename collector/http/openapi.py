@@ -33,7 +33,7 @@ _STORED: Final = {
     "type": "object",
     "required": ["status", "station", "table", "seq", "last_seq", "count", "acknowledged"],
     "properties": {
-        "status": {"type": "string", "enum": ["stored", "acknowledged", "ignored"]},
+        "status": {"type": "string", "enum": ["stored", "acknowledged", "undelivered", "ignored"]},
         "station": _TEXT,
         "table": _TEXT,
         "seq": {"type": ["integer", "null"], "description": "The number of the first record."},

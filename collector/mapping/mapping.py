@@ -15,7 +15,7 @@ from collector.mapping.elements import Elements
 from collector.mapping.fast import OBJECT, Refused, Values, is_doubtful
 from collector.mapping.faults import FAULTS_MAX, Faults
 from collector.mapping.misfit import MisfitError, bad
-from collector.mapping.plan import Feed, OfTopic, Plan
+from collector.mapping.plan import OfTopic, Plan
 from collector.mapping.sources import Context, Frame
 from collector.model import Arrival, DecodeError, Fault, Message
 
@@ -144,6 +144,17 @@ class Mapping:
         """How many times lay outside of the station's `time_window` since the last `forget`."""
         return self._plan.window.outside if self._plan.window else 0
 
+    @property
+    def counted(self) -> tuple[int, int]:
+        """What was counted since the last `forget`; set again where a message is taken back."""
+        return self.unknown_keys, self.outside_window
+
+    @counted.setter
+    def counted(self, counts: tuple[int, int]) -> None:
+        self.unknown_keys = counts[0]
+        if self._plan.window:
+            self._plan.window.outside = counts[1]
+
     def trust_clock(self) -> None:
         """Judge times against their arrival whatever this box's own clock says."""
         if self._plan.window:
@@ -215,7 +226,7 @@ class Mapping:
                 if value is not None:
                     value = convert(value)
                 if value is None:
-                    value = _otherwise(feed, given, extra)
+                    value = feed.otherwise(given, extra)
                 if value is not None:
                     row[column] = value
         except MisfitError as misfit:
@@ -282,15 +293,4 @@ class Mapping:
 
 
 def _nothing(_: Frame) -> None:
-    return None
-
-
-def _otherwise(feed: Feed, given: OfTopic, extra: dict[str, Any]) -> Any:
-    """What stands for NULL; raises MisfitError where nothing may."""
-    if feed.default is not None:
-        return feed.default
-    if feed.column in given.misfits:
-        raise MisfitError(*given.misfits[feed.column])
-    if not feed.nullable and feed.column not in extra:
-        raise missing()
     return None

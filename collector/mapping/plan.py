@@ -1,13 +1,15 @@
 """What is known of a station's mapping before any message: the parts that `Mapping` works with."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from collector.formats import Decoder
+from collector.mapping.coerce import missing
 from collector.mapping.conditions import Holds
 from collector.mapping.fast import FastJson, Values
 from collector.mapping.known import Known
+from collector.mapping.misfit import MisfitError
 from collector.mapping.sources import Get, Walk
 from collector.mapping.steps import Step
 from collector.mapping.window import Window
@@ -33,6 +35,16 @@ class Feed:
     default: Any = None
     path: tuple[str, ...] | None = None
     is_stepped: bool = False
+
+    def otherwise(self, given: "OfTopic", extra: Mapping[str, Any]) -> Any:
+        """What stands for NULL; raises MisfitError where nothing may."""
+        if self.default is not None:
+            return self.default
+        if self.column in given.misfits:
+            raise MisfitError(*given.misfits[self.column])
+        if not self.nullable and self.column not in extra:
+            raise missing()
+        return None
 
 
 class PlainPath(NamedTuple):

@@ -58,7 +58,7 @@ class Drops:
         """Make room for a group, and take out of it what is to be dropped.
 
         Raises:
-            SpoolFullError: what is left of it doesn't fit.
+            SpoolFullError: what is left of it doesn't fit, or it may not be thinned and has to be.
         """
         is_short = used_bytes > self._limits.max_bytes * SHORT_PART or disk_is_full
         if is_short and self._limits.table_share < 1:
@@ -71,6 +71,8 @@ class Drops:
             try:
                 self._check_room(size)
             except SpoolFullError:
+                if not group.may_be_thinned:
+                    raise
                 self._drop_coming(group, "full", set(self._limits.drops))
                 if group.batches or group.dead_letters:
                     raise full from None
@@ -122,7 +124,10 @@ class Drops:
             coming = sum(len(r) for b in group.batches if b.table == table for r in b.records)
             excess = held + coming - share
             if excess > 0:
-                self._drop_coming(group, "share", self._with_rule("drop_newest"), table)
+                newest = self._with_rule("drop_newest")
+                if not group.may_be_thinned and coming and _brings(group, newest, table):
+                    raise SpoolFullError(f"{table} holds more than spool.table_share")
+                self._drop_coming(group, "share", newest, table)
                 # A little more, so that the next groups find room without a commit of their own.
                 self._drop_oldest(table, excess + share // _SLACK_PART, "share")
 
@@ -191,3 +196,7 @@ class Drops:
         return {
             scope[6:]: size for (scope, name), size in counters.items() if name == "spooled_bytes"
         }
+
+
+def _brings(group: Group, stations: AbstractSet[str], table: str) -> bool:
+    return any(one.station in stations and one.table == table for one in group.batches)

@@ -19,7 +19,8 @@ class Group:
     `counts` are added to the counters: (scope, name) → number. `memories` are what formats keep:
     (station, name) → value. `watches` says who waits for the records of a batch, by its
     first number, `awaited` which tables somebody waits for at this moment; `answers` are to be
-    given again to requests that come again.
+    given again to requests that come again. What somebody hears the outcome of is not
+    `may_be_thinned`: where a rule would drop some of it, all of it is refused.
     """
 
     batches: list[NewBatch] = field(default_factory=list)
@@ -30,11 +31,7 @@ class Group:
     watches: dict[int, Spans] = field(default_factory=dict)
     awaited: set[str] = field(default_factory=set)
     answers: list[StoredAnswer] = field(default_factory=list)
-
-    def answers_that_hold(self) -> list[StoredAnswer]:
-        """Return the answers whose batches were not taken out of the group to make it fit."""
-        stored = {batch.seqs[0] for batch in self.batches}
-        return [one for one in self.answers if one.first_seqs <= stored]
+    may_be_thinned: bool = True
 
     @property
     def size_bytes(self) -> int:

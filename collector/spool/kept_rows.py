@@ -7,24 +7,20 @@ from typing import Final
 
 RETAINED_MAX: Final = 10_000
 MEMORIES_MAX: Final = 100_000
-_OLD_AT_ONCE: Final = 100
+_OLD_AT_ONCE: Final = 1_000
 
 
 @dataclass(frozen=True, slots=True)
 class StoredAnswer:
     """What a request with an idempotency key was answered.
 
-    `key` is a hash of the key and its station, `body` one of what was sent; `at_us` is when, and
-    answers from before `since_us` are let go. `first_seqs` are those of the batches that the answer
-    says are stored.
+    `key` is a hash of the key and its station, `body` one of what was sent; `at_us` is when.
     """
 
     key: bytes
     body: bytes
     at_us: int
-    since_us: int
     text: str
-    first_seqs: frozenset[int] = frozenset()
 
 
 class KeptRows:
@@ -74,16 +70,20 @@ class KeptRows:
 
     def keep_answers(self, answers: Sequence[StoredAnswer], at_most: int) -> None:
         """Keep what requests were answered, for the last of them."""
-        rows = [(one.key, one.body, one.at_us, one.text) for one in answers]
-        if not rows:
+        if not answers:
             return
         self._connection.executemany(
-            "INSERT OR REPLACE INTO answers (key, body, at_us, text) VALUES (?, ?, ?, ?)", rows
+            "INSERT OR REPLACE INTO answers (key, body, at_us, text) VALUES (?, ?, ?, ?)",
+            [(one.key, one.body, one.at_us, one.text) for one in answers],
         )
-        # More go than come, so that old ones are gone in time without a look at all of them.
+        self._connection.execute(
+            "DELETE FROM answers WHERE id <= (SELECT max(id) FROM answers) - ?", (at_most,)
+        )
+
+    def forget_answers(self, before_us: int) -> None:
+        """Drop the oldest answers, as far as they are from before that."""
         self._connection.execute(
             "DELETE FROM answers WHERE id IN (SELECT id FROM"
-            " (SELECT id, at_us FROM answers ORDER BY id LIMIT ?) WHERE at_us < ?)"
-            " OR id <= (SELECT max(id) FROM answers) - ?",
-            (_OLD_AT_ONCE + len(rows), min(one.since_us for one in answers), at_most),
+            " (SELECT id, at_us FROM answers ORDER BY id LIMIT ?) WHERE at_us < ?)",
+            (_OLD_AT_ONCE, before_us),
         )

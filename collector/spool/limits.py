@@ -15,7 +15,7 @@ GIB: Final = 1 << 30
 MIB: Final = 1 << 20
 ANSWERS_MAX: Final = 100_000
 ANSWER_BYTES: Final = 1_024
-"""What an answer takes at most, but for the errors of a request that was stored in part."""
+"""What an answer takes at most, with the row around it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +34,8 @@ class Limits:
 
     `drops` says of a station that does not wait when the spool is full what goes: `drop_oldest` or
     `drop_newest`. `table_share` is the part of `max_bytes` that one table may hold while space is
-    short. `ages` has the stations whose records expire.
+    short. `ages` has the stations whose records expire. `answers_window_s` is how long answers to
+    requests are kept; 0 keeps none.
     """
 
     max_bytes: int = GIB
@@ -44,6 +45,7 @@ class Limits:
     ages: Mapping[str, Age] = field(default_factory=dict)
     dead_max_bytes: int = 64 * MIB
     dead_max_count: int = 100_000
+    answers_window_s: float = 0.0
 
     @classmethod
     def of(cls, config: "Config") -> Self:
@@ -64,6 +66,7 @@ class Limits:
             },
             dead_max_bytes=config.dead_letters.max_bytes,
             dead_max_count=config.dead_letters.max_count,
+            answers_window_s=config.http.idempotency_window if config.http else 0.0,
         )
 
     @property

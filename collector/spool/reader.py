@@ -39,15 +39,6 @@ _SELECTED: Final = """
 SELECT b.id, b.records FROM batches b JOIN names t ON t.id = b.table_id
 JOIN names s ON s.id = b.station_id WHERE {where} AND b.id > ? ORDER BY b.id LIMIT ?
 """
-_OF_STATION: Final = """
-SELECT records FROM batches WHERE table_id = (SELECT id FROM names WHERE name = ?)
-AND station_id = (SELECT id FROM names WHERE name = ?)
-AND id NOT IN (SELECT value FROM json_each(?))
-"""
-_LEFT: Final = f"""
-SELECT coalesce(sum(records), 0) FROM ({_OF_STATION} AND suspect = 0 AND id <= ?
-UNION ALL {_OF_STATION} AND suspect = 1 AND received_us <= ? LIMIT ?)
-"""  # noqa: S608 - both parts stand here.
 _LETTERS: Final = """
 SELECT d.id, d.received_us, d.station, d.table_name, d.topic, d.kind, d.position, d.more, d.seq,
        d.fingerprint, d.flags, d.properties, p.body
@@ -262,21 +253,10 @@ class SpoolReader:
         )
         return rows[0] if rows else None
 
-    def left(
-        self,
-        place: tuple[str, str],
-        moment: tuple[int, int],
-        acknowledged: Iterable[int],
-        at_most: int,
-    ) -> int:
-        """Return how many records a station has left of a moment; of so many batches at most.
-
-        `place` is the table and the station, `moment` the last batch and the time in µs by then:
-        what was set aside since is in later batches, but had arrived before.
-        """
-        among = (*place, _listed(acknowledged))
-        ((records,),) = self.rows(_LEFT, *among, moment[0], *among, moment[1], at_most)
-        return int(records)
+    def has_answers(self, before_us: int) -> bool:
+        """Say whether the oldest answer is from before that."""
+        oldest = self.rows("SELECT at_us FROM answers ORDER BY id LIMIT 1")
+        return bool(oldest) and oldest[0][0] < before_us
 
     def close(self) -> None:
         """Close the connection."""

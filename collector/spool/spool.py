@@ -74,18 +74,14 @@ class Spool:
         self._ages.notice_a_step()
         if group.batches or group.dead_letters:
             self._fit(group)
-        commit = self.transaction()
-        with (
-            self._noticing_a_full_disk(),
-            self.watched.commit(group.watches) as note,
-            commit as rows,
-        ):
+        watching = self.watched.commit(group.watches)
+        with self._noticing_a_full_disk(), watching as note, self.transaction() as rows:
             for batch in group.batches:
                 note(rows.insert(batch), batch.seqs[0])
             rows.bury(group.dead_letters)
             rows.kept.keep_retained(group.retained)
             rows.kept.keep_memories(group.memories)
-            rows.kept.keep_answers(group.answers_that_hold(), self.limits.answers_max)
+            rows.kept.keep_answers(group.answers, self.limits.answers_max)
             rows.count(group.counts)
             self.keep_numbers(rows)
         self.stored({batch.table for batch in group.batches}, group.awaited)
@@ -167,9 +163,8 @@ class Spool:
 
     def acknowledge(self, batches: Iterable[int]) -> None:
         """Note that Zerobus has these batches; the next commit, or tick, deletes them."""
-        known = list(batches)
-        self.taken.acknowledge(known)
-        self.watched.settle(known)
+        self.taken.acknowledge(batches := list(batches))
+        self.watched.settle(batches)
 
     def remove(self, batches: Iterable[int], counted: str, reason: str = "") -> int:
         """Delete batches that no drain has taken, and count their records as `counted`.
@@ -178,9 +173,9 @@ class Spool:
         """
         with self.taken.removing() as taken, self.transaction() as rows:
             chosen = [one for one in batches if one not in taken]
-            deleted = rows.delete(chosen, counted, reason)
+            count = rows.delete(chosen, counted, reason)
         self.watched.settle(chosen, counted)
-        return deleted
+        return count
 
     def cut(self, batch: int, count: int) -> None:
         """Take the first `count` records, which Zerobus has acknowledged, out of a batch."""
@@ -209,18 +204,12 @@ class Spool:
 
         `records` has, for each of its records, the bytes, or the fault that makes it a dead letter.
         """
-        letters = [
-            batch.letter(place, one) for place, one in enumerate(records) if isinstance(one, Fault)
-        ]
-        kept = {
-            seq: one
-            for seq, one in zip(batch.seqs, records, strict=True)
-            if not isinstance(one, Fault)
-        }
+        pairs = list(zip(batch.seqs, records, strict=True))
+        kept = {seq: one for seq, one in pairs if not isinstance(one, Fault)}
+        buried = {place: one for place, one in enumerate(records) if isinstance(one, Fault)}
         with self.transaction() as rows:
             if rows.replace(batch, fingerprint, kept):
-                rows.bury_records(letters)
-        buried = [place for place, one in enumerate(records) if isinstance(one, Fault)]
+                rows.bury_records([batch.letter(place, fault) for place, fault in buried.items()])
         self.watched.settle_places(batch.id, buried, "it does not fit the table's schema")
 
     def tick(self) -> None:
@@ -237,6 +226,7 @@ class Spool:
         self._names.keep()
         self._ages.expire()
         self._tell_of_drops()
+        self._forget_answers()
         disk_free = shutil.disk_usage(self.path.parent).free
         if disk_free < 2 * self.limits.min_free_bytes:
             self.room.give_pages_back()
@@ -247,6 +237,13 @@ class Spool:
             # Nothing that comes would tell that the file can be written again.
             with self.transaction() as rows:
                 self.keep_numbers(rows)
+
+    def _forget_answers(self) -> None:
+        """Drop answers that are too old, also while the spool is full."""
+        before_us = int((time.time() - self.limits.answers_window_s) * 1e6)
+        if self.reader.has_answers(before_us):
+            with self.transaction() as rows:
+                rows.kept.forget_answers(before_us)
 
     def _tell_of_drops(self, *, at_once: bool = False) -> None:
         if summary := self._drops.summary(at_once=at_once):

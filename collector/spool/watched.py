@@ -60,6 +60,8 @@ class Watched:
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._spans: dict[int, Spans] = {}
+        # Whom each batch is watched for: when nobody is left, it is not.
+        self._alive: dict[int, set[Watch]] = {}
 
     def __len__(self) -> int:
         return len(self._spans)
@@ -82,26 +84,24 @@ class Watched:
         except BaseException:
             with self._lock:
                 for batch in noted:
-                    self._spans.pop(batch, None)
+                    self._forget(batch)
             raise
 
     def drop(self, watch: Watch) -> None:
         """Forget a watch that nobody waits for any more."""
         with self._lock:
             for batch in watch.batches:
-                spans = self._spans.get(batch, [])
-                left = [(count, None if one is watch else one) for count, one in spans]
-                if any(one for _, one in left):
-                    self._spans[batch] = left
-                else:
-                    self._spans.pop(batch, None)
+                if batch in self._alive:
+                    self._alive[batch].discard(watch)
+                    if not self._alive[batch]:
+                        self._forget(batch)
 
     def settle(self, batches: Iterable[int], undelivered: str = "") -> None:
         """Note what became of whole batches: delivered, unless it is said why not."""
         if not self._spans:
             return
         with self._lock:
-            found = [span for batch in batches for span in self._spans.pop(batch, ())]
+            found = [span for batch in batches for span in self._forget(batch)]
         _settle(found, undelivered)
 
     def settle_first(self, batch: int, count: int, undelivered: str = "") -> None:
@@ -119,8 +119,7 @@ class Watched:
         with self._lock:
             found = self._take_first(batch, 1)
             if found and found[0][1] is not None:
-                self._spans[to] = found
-                found[0][1].batches.add(to)
+                self._watch(to, found)
 
     def settle_places(self, batch: int, places: Iterable[int], undelivered: str) -> None:
         """Note that the records at some places of a batch are in it no more."""
@@ -138,10 +137,17 @@ class Watched:
 
     def _add(self, batch: int, spans: Spans) -> None:
         with self._lock:
-            self._spans[batch] = list(spans)
-            for _, watch in spans:
-                if watch is not None:
-                    watch.batches.add(batch)
+            self._watch(batch, list(spans))
+
+    def _watch(self, batch: int, spans: Spans) -> None:
+        self._spans[batch] = spans
+        self._alive[batch] = {watch for _, watch in spans if watch is not None}
+        for watch in self._alive[batch]:
+            watch.batches.add(batch)
+
+    def _forget(self, batch: int) -> Spans:
+        self._alive.pop(batch, None)
+        return self._spans.pop(batch, [])
 
     def _take_first(self, batch: int, count: int) -> Spans:
         spans = self._spans.get(batch)
@@ -154,7 +160,7 @@ class Watched:
                 spans.insert(0, (size - part, watch))
             count -= part
         if spans is not None and not spans:
-            del self._spans[batch]
+            self._forget(batch)
         return taken
 
 

@@ -14,14 +14,15 @@ from collector.http.ingest.submission import Stored, Submission
 from collector.http.refused import RefusedError
 from collector.spool import Spool
 from collector.spool.kept_rows import StoredAnswer
+from collector.spool.limits import ANSWER_BYTES
 from collector.spool.watched import Watch
 
 WATCHES_MAX: Final = 10_000
 """Requests with a key whose delivery can be asked for again; beyond, the oldest is forgotten."""
 KEY_MAX_CHARS: Final = 255
 KEY_PATTERN: Final = "^[!-~]([ -~]*[!-~])?$"
-ERRORS_KEPT: Final = 20
-"""Bad records of a request that was stored in part which are told again with it."""
+TEXT_MAX_BYTES: Final = ANSWER_BYTES - 128
+"""Of a request that was stored in part, as many errors are told again as fit."""
 
 
 def key_of(station: str, key: str) -> bytes:
@@ -30,11 +31,10 @@ def key_of(station: str, key: str) -> bytes:
 
 
 class Answers:
-    """What requests with a key were answered in the last `window_s`; used by the HTTP intake."""
+    """What requests with a key were answered; used by the HTTP intake."""
 
     def __init__(self, spool: Spool) -> None:
         self._spool = spool
-        self.window_s = 0.0
         self._watches: dict[bytes, Watch] = {}
 
     def known(self, submission: Submission) -> Stored | None:
@@ -44,7 +44,7 @@ class Answers:
             RefusedError: that one had another body.
             SpoolError: the spool can't be read.
         """
-        since_us = submission.received_us - int(self.window_s * 1e6)
+        since_us = submission.received_us - int(self._spool.limits.answers_window_s * 1e6)
         found = self._spool.reader.answer(submission.key, since_us)
         if found is None:
             return None
@@ -61,18 +61,15 @@ class Answers:
             "first_seq": stored.first_seq,
             "last_seq": stored.last_seq,
             "count": stored.count,
-            "errors": stored.errors[:ERRORS_KEPT],
+            "errors": [],
             "bad": stored.bad,
         }
-        at_us = submission.received_us
-        return StoredAnswer(
-            submission.key,
-            submission.body,
-            at_us,
-            at_us - int(self.window_s * 1e6),
-            json.dumps(said),
-            part.first_seqs,
-        )
+        for error in stored.errors:
+            longer = {**said, "errors": [*said["errors"], error]}
+            if len(_text(longer).encode()) > TEXT_MAX_BYTES:
+                break
+            said = longer
+        return StoredAnswer(submission.key, submission.body, submission.received_us, _text(said))
 
     def remember(self, part: Part) -> None:
         """Remember who waits for the delivery of what is stored."""
@@ -90,3 +87,7 @@ def check_same(submission: Submission, body: bytes) -> None:
             "this Idempotency-Key came before with another body, topic or `partial`",
             "Give every request a key of its own.",
         )
+
+
+def _text(said: dict[str, Any]) -> str:
+    return json.dumps(said, ensure_ascii=False)

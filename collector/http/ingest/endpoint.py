@@ -139,9 +139,9 @@ def _hash(body: bytes, asked: Asked) -> bytes:
 
 
 def _answer(station: str, stored: Stored, asked: Asked, *, acknowledged: bool) -> bytes:
-    status = "acknowledged" if acknowledged else "stored"
+    status, message = _state(stored, asked, acknowledged=acknowledged)
     said: dict[str, Any] = {
-        "status": status if stored.count else "ignored",
+        "status": status,
         "station": station,
         "table": stored.table,
         "seq": stored.first_seq,
@@ -149,7 +149,7 @@ def _answer(station: str, stored: Stored, asked: Asked, *, acknowledged: bool) -
         "count": stored.count,
         "acknowledged": acknowledged,
         "wait_for_ack": asked.waits,
-        "message": _message(stored, asked, acknowledged=acknowledged),
+        "message": message,
     }
     if stored.errors:
         said |= {"errors": stored.errors, "bad": stored.bad}
@@ -158,14 +158,19 @@ def _answer(station: str, stored: Stored, asked: Asked, *, acknowledged: bool) -
     return json.dumps(said).encode() + b"\n"
 
 
-def _message(stored: Stored, asked: Asked, *, acknowledged: bool) -> str:
+def _state(stored: Stored, asked: Asked, *, acknowledged: bool) -> tuple[str, str]:
+    """Return the word for what became of the records, and a sentence."""
     watch = stored.watch
     if not stored.count:
-        return "nothing is stored: it holds no record that is wanted"
+        return "ignored", "nothing is stored: it holds no record that is wanted"
     if acknowledged:
-        return "Zerobus has acknowledged it"
-    if asked.waits and watch is not None and watch.has_ended:
-        return f"not all of it was delivered: {watch.undelivered}"
-    if asked.waits and watch is None:
-        return "on this box's disk since before the collector started; /flush says when it is sent"
-    return "on this box's disk: it is sent, and kept until Zerobus has acknowledged it"
+        return "acknowledged", "Zerobus has acknowledged it"
+    if watch is not None and watch.has_ended and watch.undelivered:
+        return "undelivered", f"not all of it was delivered: {watch.undelivered}"
+    if watch is None and stored.repeated:
+        return "stored", (
+            "it came before, and was stored; whether Zerobus has it by now is not known here"
+        )
+    if asked.waits:
+        return "stored", "on this box's disk: Zerobus has not acknowledged it yet, and will get it"
+    return "stored", "on this box's disk: it is sent, and kept until Zerobus has acknowledged it"

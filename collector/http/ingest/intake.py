@@ -15,7 +15,7 @@ from collections.abc import Iterable, Mapping
 from typing import Final
 
 from collector.config import Http
-from collector.errors import SpoolError
+from collector.errors import SpoolError, SpoolFullError
 from collector.http.ingest.answers import Answers
 from collector.http.ingest.requests import Requests
 from collector.http.ingest.submission import Outcome, Submission
@@ -47,11 +47,12 @@ class HttpIntake(threading.Thread):
         self._stopping = threading.Event()
         self._commit_at = 0.0
         self.paused = ""
+        self.gateway = ""
         self.beat = time.monotonic()
 
     def change(self, plan: Plan, options: Http) -> None:
         """Go on by another plan: the next commit meets it. Called by the thread that reloads."""
-        self._answers.window_s = options.idempotency_window
+        self.gateway = plan.config.gateway
         self._interval_s = options.commit_interval
         self._commit_max_bytes = plan.config.spool.commit_max_bytes
         self._targets = targets_of(plan, self._spool)
@@ -88,6 +89,7 @@ class HttpIntake(threading.Thread):
         while not (self._stopping.is_set() and not self._inbox):
             self.beat = time.monotonic()
             if not self._arrived.wait(_WAIT_S):
+                self._look_for_room()
                 continue
             self._stopping.wait(max(0.0, self._commit_at - time.monotonic()))
             self._arrived.clear()
@@ -119,9 +121,16 @@ class HttpIntake(threading.Thread):
             if (group := requests.group()) is not None:
                 self._spool.append(group)
         except SpoolError as error:
+            requests.clear()
+            several = _by_station(submissions) if isinstance(error, SpoolFullError) else []
+            if len(several) > 1:
+                # One that has no room, or falls to a rule, is not to keep the others out.
+                for some in several:
+                    self._store(some)
+                return
             outcomes = self._fail(submissions, requests, error)
         else:
-            outcomes = requests.outcomes(group)
+            outcomes = requests.outcomes()
             if group is not None and group.batches:
                 self._note_room()
         requests.clear()
@@ -136,10 +145,24 @@ class HttpIntake(threading.Thread):
         self.paused = str(error)
         return requests.failed(submissions, unavailable(str(error)))
 
+    def _look_for_room(self) -> None:
+        """See whether requests could be stored again, when none comes that would tell."""
+        if self.paused and not self._spool.failure:
+            with contextlib.suppress(SpoolError):
+                self._spool.room.check()
+                self._note_room()
+
     def _note_room(self) -> None:
         if self.paused:
             _log.info("requests are stored again")
         self.paused = ""
+
+
+def _by_station(submissions: Iterable[Submission]) -> list[list[Submission]]:
+    sorted_out: dict[str, list[Submission]] = {}
+    for submission in submissions:
+        sorted_out.setdefault(submission.station, []).append(submission)
+    return list(sorted_out.values())
 
 
 def _settle(outcomes: Iterable[tuple[Submission, Outcome]]) -> None:

@@ -1,46 +1,35 @@
 """The records of one request among those of a commit: which they are, and who waits for them."""
 
-from collections.abc import Iterable
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from collector.http.ingest.misfits import Errors
 from collector.http.ingest.submission import Stored, Submission
 from collector.http.ingest.target import Target
 from collector.model import NewBatch
-from collector.spool import Group
-from collector.spool.watched import Watch
+from collector.spool.watched import Spans, Watch
 
 
 @dataclass(slots=True)
 class Part:
-    """The records of one request: their range among those that its station will commit.
+    """The records of one request: so many of those that its station will commit, in their order.
 
-    `errors` are those of its other records. `first_seqs` name the batches that hold its records.
+    `errors` are those of its other records; `first_seq` and `last_seq` are known once the records
+    are in batches.
     """
 
     submission: Submission
     target: Target
-    start: int
-    stop: int
+    count: int
     errors: Errors
     watch: Watch | None
-    first_seqs: frozenset[int] = frozenset()
     first_seq: int | None = None
     last_seq: int | None = None
 
-    def find_in(self, batches: Iterable[NewBatch], group: Group) -> None:
-        """Find the numbers of its records, and have the group say who waits for them."""
-        at = 0
-        for batch in batches:
-            start, stop = max(self.start - at, 0), min(self.stop - at, len(batch.records))
-            at += len(batch.records)
-            if start >= stop:
-                continue
-            self.first_seq = batch.seqs[start] if self.first_seq is None else self.first_seq
-            self.last_seq = batch.seqs[stop - 1]
-            self.first_seqs |= {batch.seqs[0]}
-            if self.watch is not None:
-                _watch(group, batch, start, stop, self.watch)
+    def take(self, seqs: Sequence[int]) -> None:
+        """Note the numbers of its next records."""
+        self.first_seq = seqs[0] if self.first_seq is None else self.first_seq
+        self.last_seq = seqs[-1]
 
     def stored(self) -> Stored:
         """Return what its client is told once the commit is made."""
@@ -48,17 +37,34 @@ class Part:
             self.target.station.table,
             self.first_seq,
             self.last_seq,
-            self.stop - self.start,
+            self.count,
             tuple(self.errors.told),
             self.errors.count,
             self.watch,
         )
 
 
-def _watch(group: Group, batch: NewBatch, start: int, stop: int, watch: Watch) -> None:
-    """Add to the spans of a batch; parts come in their order."""
-    spans = group.watches.setdefault(batch.seqs[0], [])
-    known = sum(count for count, _ in spans)
-    if start > known:
-        spans.append((start - known, None))
-    spans.append((stop - start, watch))
+def spread(parts: Sequence[Part], batches: Sequence[NewBatch]) -> dict[int, Spans]:
+    """Tell parts the numbers of their records; returns who waits for the records of each batch.
+
+    Both are in one order, and all records of the batches are those of the parts. Batches that
+    nobody waits for are left out; they are named by their first number.
+    """
+    watches: dict[int, Spans] = {}
+    waiting = iter(parts)
+    part, left = None, 0
+    for batch in batches:
+        spans: Spans = []
+        at, size = 0, len(batch.records)
+        while at < size:
+            while not left:
+                part = next(waiting)
+                left = part.count
+            assert part is not None  # noqa: S101 - our own invariant: it has records left.
+            count = min(left, size - at)
+            part.take(batch.seqs[at : at + count])
+            spans.append((count, part.watch))
+            at, left = at + count, left - count
+        if any(watch is not None for _, watch in spans):
+            watches[batch.seqs[0]] = spans
+    return watches

@@ -13,10 +13,10 @@ from http import HTTPStatus
 from collector.errors import SpoolError
 from collector.http.ingest.answers import Answers, check_same
 from collector.http.ingest.misfits import Errors
-from collector.http.ingest.part import Part
-from collector.http.ingest.submission import Outcome, Stored, Submission
+from collector.http.ingest.part import Part, spread
+from collector.http.ingest.submission import Outcome, Submission
 from collector.http.ingest.target import Target
-from collector.http.refused import RefusedError, unavailable, unknown_station
+from collector.http.refused import RefusedError, unknown_station
 from collector.model import Message
 from collector.spool import Group
 from collector.spool.watched import Watch
@@ -53,30 +53,26 @@ class Requests:
         """Return what the commit is to store; None when there is nothing."""
         if not self._counts:
             return None
-        group = Group(counts=self._counts)
+        group = Group(counts=self._counts, may_be_thinned=False)
         for name, parts in self._parts.items():
             target = self._targets[name]
             batches = target.records.batches(parts[0].submission.received_us) if parts else []
-            for part in parts:
-                part.find_in(batches, group)
-                if part.submission.watched:
-                    group.awaited.add(target.station.table)
+            group.watches |= spread(parts, batches)
+            if any(part.submission.watched for part in parts):
+                group.awaited.add(target.station.table)
             group.batches += batches
             group.answers += [self._answers.of(part) for part in parts if part.submission.key]
             target.count(group.counts)
         return group
 
-    def outcomes(self, group: Group | None) -> list[tuple[Submission, Outcome]]:
+    def outcomes(self) -> list[tuple[Submission, Outcome]]:
         """Return what every request is told, when its commit was made."""
-        kept = {batch.seqs[0] for batch in group.batches} if group is not None else set()
-        settled: dict[int, Outcome] = {}
-        for part in self._all_parts():
-            is_kept = part.first_seqs <= kept
-            settled[id(part)] = part.stored() if is_kept else unavailable("the spool is full")
-            if is_kept and part.submission.key:
+        first: list[tuple[Submission, Outcome]] = []
+        for part in (part for parts in self._parts.values() for part in parts):
+            first.append((part.submission, part.stored()))
+            if part.submission.key:
                 self._answers.remember(part)
-        first = [(part.submission, settled[id(part)]) for part in self._all_parts()]
-        again = [(one, _repeated(settled[id(part)])) for one, part in self._repeats]
+        again = [(one, replace(part.stored(), repeated=True)) for one, part in self._repeats]
         return [*self._answered, *first, *again]
 
     def failed(
@@ -90,9 +86,6 @@ class Requests:
         """Forget what was mapped: it is stored, or its clients are told that it is not."""
         for name in self._parts:
             self._targets[name].records.clear()
-
-    def _all_parts(self) -> list[Part]:
-        return [part for parts in self._parts.values() for part in parts]
 
     def _came_before(self, submission: Submission) -> bool:
         """Whether a request of this key is in the group, or was answered within the window."""
@@ -110,22 +103,22 @@ class Requests:
         topic, captures = target.place(submission.topic)
         parts = self._parts.setdefault(submission.station, [])
         records = target.records
-        start, unknown_keys = len(records.records), records.mapping.unknown_keys
-        errors = self._map(submission, target, topic, captures)
-        count = len(records.records) - start
-        if errors and not (submission.partial and count):
+        start, counted = len(records.records), records.mapping.counted
+        try:
+            errors = self._map(submission, target, topic, captures)
+            count = len(records.records) - start
+            _check(submission, target, errors, count)
+        except RefusedError:
             del records.records[start:]
-            records.mapping.unknown_keys = unknown_keys
-            raise _bad(errors, submission)
-        if not count and not target.may_give_nothing(submission.payloads):
-            raise _no_record(target)
+            records.mapping.counted = counted
+            raise
         self._counts["", "received"] += 1
         self._counts["", "received_http"] += 1
         self._counts["", "recorded" if count else "ignored:no_rows"] += 1
         records.messages += count > 0
         records.without_rows += not count
         watch = Watch(count) if submission.watched or submission.key else None
-        part = Part(submission, target, start, start + count, errors, watch)
+        part = Part(submission, target, count, errors, watch)
         parts.append(part)
         if submission.key:
             self._by_key[submission.key] = part
@@ -143,7 +136,6 @@ class Requests:
         station, records = target.records, target.records.records
         encode, raw_topic = station.mapping.encode, topic.encode()
         errors = Errors()
-        first = len(records)
         for line, payload in enumerate(submission.payloads):
             mark = len(records)
             message = Message(raw_topic, payload)
@@ -155,7 +147,6 @@ class Requests:
                 raise
             except Exception:  # noqa: BLE001 - decision 12: one bug must not end the collector.
                 _log.exception("a request for %s can't be mapped", submission.station)
-                del records[first:]
                 raise _internal() from None
             if len(records) > mark:
                 faults = [*faults, *target.too_large(mark, faults)]
@@ -164,8 +155,12 @@ class Requests:
         return errors
 
 
-def _repeated(outcome: Outcome) -> Outcome:
-    return replace(outcome, repeated=True) if isinstance(outcome, Stored) else outcome
+def _check(submission: Submission, target: Target, errors: Errors, count: int) -> None:
+    """Raise RefusedError for a request that is not to be stored."""
+    if errors and not (submission.partial and count):
+        raise _bad(errors, submission)
+    if not count and not target.may_give_nothing(submission.payloads):
+        raise _no_record(target)
 
 
 def _no_record(target: Target) -> RefusedError:
