@@ -4,6 +4,7 @@ States that a line seldom has are told to the page as the main thread tells them
 by a running daemon.
 """
 
+import itertools
 import logging
 import re
 import time
@@ -108,6 +109,8 @@ def test_of_a_hundred_tables_those_in_trouble_come_first_and_the_rest_is_folded(
         expect(page.locator("#tables tr")).to_have_count(10)
         assert names(page, "tables")[:3] == ["main.iot.t077", "main.iot.t050", "main.iot.t099"]
         assert names(page, "stations")[:2] == ["s042", "s000"]
+        expect(card(page, "Stations")).to_have_attribute("data-state", "bad")
+        expect(card(page, "Stations").locator(".state")).to_have_text("1 failing")
         expect(page.locator("#tables tr").first).to_contain_text("no such table · make itheld")
         page.get_by_role("button", name="Show all 100").first.click()
         expect(page.locator("#tables tr")).to_have_count(100)
@@ -162,6 +165,29 @@ def test_a_main_thread_that_hangs_is_shown_as_failing(browser, told):
     with opened(browser, port) as page:
         expect(page.locator("#health-title")).to_contain_text("Failing")
         expect(page.locator("#reasons")).to_contain_text("the daemon has not reported for")
+        expect(page.locator("#link")).to_have_text("hanging")
+        expect(page.locator("#link")).to_have_attribute("data-state", "bad")
+        live.show(snapshot())
+        expect(page.locator("#link")).to_have_text("live")
+        expect(page.locator("#link")).to_have_attribute("data-state", "ok")
+        expect(page.locator("#health-title")).to_have_text("Nothing is wrong")
+
+
+NONE = ("tables", "stations", "letters", "events")
+"""The parts that say when there is none of them."""
+
+
+def test_what_was_not_told_is_not_said_to_be_none(browser, told):
+    live, port = told
+    with opened(browser, port, clock=True) as page:
+        # What happened is known before the first look at the line.
+        expect(page.locator("#events-none")).to_be_visible()
+        page.clock.run_for(3_000)
+        for part in NONE[:3]:
+            expect(page.locator(f"#{part}-none")).to_be_hidden()
+        live.show(snapshot(tables={}, stations={}))
+        for part in NONE:
+            expect(page.locator(f"#{part}-none")).to_be_visible()
 
 
 def test_the_hour_has_gaps_where_nothing_was_noted_and_stands_as_a_table_too(browser, told):
@@ -253,6 +279,8 @@ def test_a_page_too_many_says_so_and_comes_in_when_there_is_a_place(browser, tol
             others.enter_context(viewer(port))
         with opened(browser, port, clock=True, may=re.compile("503")) as late:
             expect(late.locator("#notice")).to_contain_text(f"{VIEWERS_MAX} pages are open already")
+            for part in NONE:
+                expect(late.locator(f"#{part}-none")).to_be_hidden()
             others.close()
             wait_for(lambda: ask(port, "/ui/events", "HEAD").status == 200, "a place")
             late.clock.fast_forward(11_000)
@@ -337,6 +365,23 @@ def test_all_that_can_be_used_is_reached_by_the_keyboard(browser, told):
         assert reached == ["SUMMARY", "tables-find", "tables-more"]
         page.keyboard.press("Enter")
         expect(page.locator("#tables tr")).to_have_count(20)
+
+
+def test_on_a_phone_a_card_keeps_together_and_fingers_find_what_they_press(browser, told):
+    live, port = told
+    long = "a reason that goes on and on " * 10
+    tables = {f"t{number:02}": table() for number in range(20)}
+    live.show(snapshot(tables=tables, broker={"connected": False, "last_error": long}))
+    with opened(browser, port, width=390) as page:
+        expect(page.locator("#tables-more")).to_be_visible()
+        broker = card(page, "Broker")
+        expect(broker.locator(".facts")).to_contain_text("a reason")
+        assert broker.bounding_box()["height"] > 200
+        parts = [broker.locator(one).bounding_box() for one in ("h3", ".state", ".figure")]
+        for upper, lower in itertools.pairwise(parts):
+            assert lower["y"] - upper["y"] - upper["height"] < 20
+        for pressed in page.locator("summary:visible, button:visible, input:visible").all():
+            assert pressed.bounding_box()["height"] >= 24
 
 
 @pytest.mark.parametrize("width", [390, 1280])

@@ -67,7 +67,7 @@ def test_a_bad_night_of_many_stations_fits_80_columns_and_24_lines(box, state):
 def test_a_calm_day_says_so_in_a_few_lines(box, state):
     said.say(state, said.snapshot(stations=2))
     with watch(box) as terminal:
-        lines = terminal.shows("ok            everything is stored", "not growing", "q quits")
+        lines = terminal.shows("ok            nothing is wrong", "not growing", "q quits")
         assert [line.split()[:5] for line in lines if line.startswith("station_")] == [
             ["station_00", "12", "12", "12", "0"],
             ["station_01", "12", "12", "12", "0"],
@@ -174,7 +174,7 @@ def test_a_daemon_that_goes_and_comes_back_is_followed(line_folder):
         (row,) = [one for one in lines if one.startswith("station_one")]
         assert row.split()[1:4] == ["-", "-", "-"]
         line.start_daemon()
-        terminal.shows("ok", "everything is stored and delivered")
+        terminal.shows("ok", "nothing is wrong")
 
 
 def test_a_daemon_that_was_killed_is_not_running_since_its_last_word(box, state):
@@ -182,13 +182,13 @@ def test_a_daemon_that_was_killed_is_not_running_since_its_last_word(box, state)
     try:
         said.say(state, said.snapshot(pid=child.pid))
         with watch(box) as terminal:
-            terminal.shows("everything is stored and delivered", "up 3d")
+            terminal.shows("nothing is wrong", "up 3d")
             child.kill()
             child.wait()
             text = plain(terminal.shows("not running   since ", "is gone", "station_00"))
             assert "up 3d" not in text
             said.say(state, said.snapshot(stations=1))
-            terminal.shows("everything is stored and delivered", "up 3d")
+            terminal.shows("nothing is wrong", "up 3d")
     finally:
         child.kill()
         child.wait()
@@ -198,7 +198,7 @@ def test_a_watch_may_begin_before_the_daemon(box, state):
     with watch(box) as terminal:
         terminal.shows("not running", "is not there")
         said.say(state, said.snapshot())
-        terminal.shows("everything is stored and delivered")
+        terminal.shows("nothing is wrong")
 
 
 def test_a_status_file_that_nobody_writes_any_more_is_called_stale(box, state):
@@ -215,11 +215,11 @@ def test_a_status_file_that_nobody_writes_any_more_is_called_stale(box, state):
 def test_a_file_that_is_broken_or_of_another_version_is_said_to_be_so(box, state, text):
     said.say(state, said.snapshot())
     with watch(box) as terminal:
-        terminal.shows("everything is stored and delivered")
+        terminal.shows("nothing is wrong")
         (state / status.FILE).write_text(text)
         terminal.shows("status.json can't be ")
         said.say(state, said.snapshot())
-        terminal.shows("everything is stored and delivered")
+        terminal.shows("nothing is wrong")
 
 
 # -- the terminal is given back ----------------------------------------------------------------

@@ -36,7 +36,7 @@ _STYLES: Final = {
     "held": "red",
     "waiting": "yellow",
 }
-_FINE: Final = "everything is stored and delivered"
+_FINE: Final = "nothing is wrong"
 _HEADINGS: Final = (("MSG/S", 5), ("REC/S", 5), ("OUT/S", 5), ("BACKLOG", 7))
 
 

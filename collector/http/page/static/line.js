@@ -73,7 +73,7 @@ function http(line) {
 function stations(line) {
   const { failing = 0, silent = 0, receiving = 0 } = line.states;
   const word = failing ? `${count(failing)} failing` : silent ? `${count(silent)} silent` : receiving ? "receiving" : "quiet";
-  const look = failing || silent ? "warn" : receiving ? "ok" : "idle";
+  const look = failing ? "bad" : silent ? "warn" : receiving ? "ok" : "idle";
   const facts = [
     `${count(receiving)} of ${plural(line.count, "station")} receiving`,
     failing && silent ? `${count(silent)} silent` : "",

@@ -3,7 +3,7 @@
 import { bytes, clock, count, day, make, say } from "./words.js";
 
 const WORDS = {
-  ok: ["ok", "All is stored and delivered"],
+  ok: ["ok", "Nothing is wrong"],
   degraded: ["warn", "Degraded: all is stored, but not all is delivered or understood"],
   offline: ["bad", "Offline: the broker is away"],
   failing: ["bad", "Failing"],

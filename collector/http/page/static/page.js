@@ -140,8 +140,10 @@ function showLink() {
   const isStale = Boolean(refusal) || silentMs >= STALE_MS;
   const word = isStale ? "stale" : isOpen ? "live" : shown.line ? "reconnecting" : "connecting";
   document.body.dataset.link = word;
-  say(find("link"), !isStale ? word : isOpen ? "no news" : "reconnecting");
-  find("link").dataset.state = isStale ? "bad" : isOpen ? "ok" : "warn";
+  const hangs = word === "live" && Boolean(shown.line?.hangs);
+  const lost = isOpen ? "no news" : "reconnecting";
+  say(find("link"), isStale ? lost : hangs ? "hanging" : word);
+  find("link").dataset.state = isStale || hangs ? "bad" : isOpen ? "ok" : "warn";
   find("notice").hidden = !isStale;
   if (!isStale) return;
   const seconds = Math.floor(silentMs / 1000);
@@ -152,7 +154,7 @@ function showLink() {
 setInterval(() => {
   if (document.hidden) return;
   showLink();
-  if (document.body.dataset.link === "stale") return;
+  if (!shown.line || document.body.dataset.link === "stale") return;
   showAges();
   tables.draw();
   stations.draw();

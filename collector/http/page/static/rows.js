@@ -30,6 +30,7 @@ export class Rows {
   show({ rows, all }) {
     this.rows = rows;
     this.all = all;
+    this.none.hidden = all > 0;
     this.draw();
   }
 
@@ -43,7 +44,6 @@ export class Rows {
     while (this.body.children.length > elements.length) this.body.lastChild.remove();
     const there = new Set(shown.map((row) => row.name));
     for (const name of this.elements.keys()) if (!there.has(name)) this.elements.delete(name);
-    this.none.hidden = this.all > 0;
     this.tell(shown.length, wanted);
   }
 
