@@ -3,11 +3,13 @@
 import base64
 import contextlib
 import gzip
+import http.client
 import itertools
 import json
 import re
 import signal
 import socket
+import ssl
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -143,6 +145,32 @@ def test_http_comes_moves_and_goes_by_a_reload_and_nothing_that_was_answered_is_
         wait_for(lambda: not answers(second), "the second port to be free")
         line.wait_delivered([*load.stored, 1_000_001])
         line.check_balances()
+
+
+def test_a_reload_that_is_refused_changes_nothing_over_http(line_folder, certificates):
+    cert = line_folder / "cert.pem"
+    cert.write_text(Path(certificates["cert"]).read_text())
+    tls = ssl.create_default_context(cafile=certificates["ca"])
+    line, port = serving(
+        line_folder, http={"cert_file": str(cert), "key_file": certificates["key"]}
+    )
+
+    def post(number):
+        asked = http.client.HTTPSConnection("127.0.0.1", port, timeout=60, context=tls)
+        with contextlib.closing(asked):
+            asked.request("POST", "/ingest/station_one", json.dumps(measured(number)).encode())
+            return asked.getresponse().status
+
+    with line:
+        wait_for_server(port)
+        assert post(1) == 202
+        cert.write_text("half of one")
+        assert "http.cert_file" in line.reload()
+        assert post(2) == 202
+        assert line.status()["http"]["problem"] == ""
+        cert.write_text(Path(certificates["cert"]).read_text())
+        assert line.reload() == ""
+        assert post(3) == 202
 
 
 def test_a_stop_under_load_stores_all_that_it_has_answered(line_folder):

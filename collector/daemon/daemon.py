@@ -134,7 +134,8 @@ class _Daemon:
 
     def _reload(self) -> None:
         before = self._line.config.metrics
-        self._reloads.reload(self._tick)
+        if not self._reloads.reload(self._tick):
+            return
         if self._line.config.metrics != before:
             self._server.stop()
             self._serve()

@@ -1,14 +1,13 @@
 """The line, put together: from a plan to its running parts, to another plan, and back in order."""
 
-import hashlib
 import logging
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Final, Self
 
 from collector.config import Config
+from collector.config.contents import contents_hash
 from collector.daemon.draining import make_drains
 from collector.drain import Drains
 from collector.errors import SpoolError
@@ -40,8 +39,8 @@ class Seen:
         """Return it; certificates are renewed under the same name, so that their bytes count."""
         mqtt, zerobus = config.mqtt, config.zerobus
         return cls(
-            (mqtt, *map(_bytes, (mqtt.ca_file, mqtt.cert_file, mqtt.key_file))),
-            (zerobus, _bytes(zerobus.ca_file)),
+            (mqtt, *map(contents_hash, (mqtt.ca_file, mqtt.cert_file, mqtt.key_file))),
+            (zerobus, contents_hash(zerobus.ca_file)),
         )
 
 
@@ -199,11 +198,3 @@ class Line:
             [text for text in self.spool.reader.granted() if text not in known],
             router.overlapping(),
         )
-
-
-def _bytes(path: Path | None) -> bytes:
-    """Return a hash: a private key is not to be kept in memory for longer than needed."""
-    try:
-        return hashlib.blake2b(path.read_bytes()).digest() if path is not None else b""
-    except OSError:
-        return b""  # Whoever connects with it says what is wrong.

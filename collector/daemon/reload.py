@@ -41,10 +41,11 @@ class Reloads:
         self._line = line
         self.outcome = Outcome(_now_us())
 
-    def reload(self, meanwhile: Callable[[], None]) -> None:
+    def reload(self, meanwhile: Callable[[], None]) -> bool:
         """Read the file and change the line; whatever is wrong with it, the line goes on.
 
-        `meanwhile` is called once a second while the line waits for its intake.
+        `meanwhile` is called once a second while the line waits for its intake. Returns whether the
+        line goes on by what the file says now.
         """
         now_us = time.clock_gettime_ns(time.CLOCK_MONOTONIC) // 1000
         notify("RELOADING=1", f"MONOTONIC_USEC={now_us}")
@@ -53,22 +54,23 @@ class Reloads:
         try:
             fresh = plan(load(path))
             _check_fixed(self._line.config, fresh.config)
-            self._change(fresh, meanwhile)
+            return self._change(fresh, meanwhile)
         except (CollectorError, OSError) as error:
             for line in str(error).splitlines()[:_LOGGED_LINES_MAX]:
                 _log.error("%s", line.strip())
             _log.error("not reloaded: the collector goes on as it was")
             self.outcome = replace(self.outcome, error=str(error), failed_us=_now_us())
+            return False
         finally:
             notify("READY=1")
 
-    def _change(self, fresh: Plan, meanwhile: Callable[[], None]) -> None:
+    def _change(self, fresh: Plan, meanwhile: Callable[[], None]) -> bool:
         before = {one.name: one for one in self._line.config.stations}
         after = {one.name: one for one in fresh.config.stations}
         for warning in fresh.config.warnings:
             _log.warning("%s", warning)
         if not self._line.change(fresh, meanwhile):
-            return
+            return False
         self.outcome = Outcome(_now_us(), self.outcome.reloads + 1)
         _log.info(
             "reloaded: %d stations, %d of them new, %d gone",
@@ -76,6 +78,7 @@ class Reloads:
             len(after.keys() - before.keys()),
             len(before.keys() - after.keys()),
         )
+        return True
 
 
 def _check_fixed(before: Config, after: Config) -> None:

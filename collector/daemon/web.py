@@ -25,7 +25,7 @@ _COUNTS: Final = (
     "requests", "refused", "waiting", "held", "held_max", "connections", "connections_max",
     "cut_off", "turned_away", "wrong_tokens",
 )  # fmt: skip
-_NOTHING: Final = {"listen": "", "paused": "", **dict.fromkeys(_COUNTS, 0)}
+_NOTHING: Final = {"listen": "", "is_listening": False, "paused": "", **dict.fromkeys(_COUNTS, 0)}
 
 
 class Web:

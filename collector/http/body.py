@@ -26,13 +26,17 @@ _GZIP: Final = 31
 
 
 class Bodies:
-    """Reads bodies; for the loop of one server."""
+    """Reads bodies; for the loop of one server. `held` is the sum of what is held, in bytes."""
 
     def __init__(self, options: Http) -> None:
+        self.held = 0
+        self.change(options)
+
+    def change(self, options: Http) -> None:
+        """Go on with other limits; may be called by any thread."""
         self._most = options.body_max_bytes
         self._most_held = options.inbox_max_bytes
         self._seconds = options.body_timeout
-        self.held = 0
 
     async def read(self, scope: Scope, receive: Receive) -> "Body":
         """Return the body of a request, inflated, to be used in a `with` until it is answered.

@@ -19,7 +19,7 @@ from uvicorn.config import Config
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from uvicorn.server import ServerState
 
-from collector.http.asgi import App
+from collector.http.asgi import App, Receive, Scope, Send
 from collector.http.connections import Connections, Stage
 
 HEAD_MAX_BYTES: Final = 16 * 1024
@@ -35,13 +35,15 @@ def loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
 
 
 class Shared:
-    """What the connections of a server have in common: what they serve, and who is there."""
+    """What the connections of a server have in common: the `app` that they serve, who is there."""
 
-    def __init__(self, app: App, connections: Connections) -> None:
+    app: App
+
+    def __init__(self, connections: Connections) -> None:
         self.connections = connections
         self.state = ServerState()
         self.config = Config(
-            app,
+            self._answer,
             http=HttpToolsProtocol,
             ws="none",
             lifespan="off",
@@ -53,6 +55,10 @@ class Shared:
             timeout_keep_alive=_NO_LIMIT_S,
         )
         self.config.load()
+
+    async def _answer(self, scope: Scope, receive: Receive, send: Send) -> None:
+        # A connection may outlive an app.
+        await self.app(scope, receive, send)
 
     def tell_time(self) -> None:
         """Set the date of the answers; to be called every second."""
@@ -74,6 +80,7 @@ class Connection(HttpToolsProtocol):
         self._may_stay = True
         self._is_heard_out = True
         self._is_leaving = False
+        self._is_let_go = False
         self._is_last = False
         self._is_lost = False
         self._places.move(self, Stage.SILENT)
@@ -97,6 +104,12 @@ class Connection(HttpToolsProtocol):
         elif self.cycle.response_started:
             self.cut_off()
         else:
+            self.cycle.keep_alive = False
+
+    def let_go(self) -> None:
+        """End it with its next answer, which says so: no request of its client is lost."""
+        self._is_let_go, self._may_stay = True, False
+        if self.cycle is not None and not self.cycle.response_started:
             self.cycle.keep_alive = False
 
     # What the loop calls.
@@ -149,7 +162,8 @@ class Connection(HttpToolsProtocol):
         super().on_headers_complete()
         # What comes after the body is no header of it.
         self.headers = []
-        self._may_stay = self.cycle.keep_alive and not self.parser.should_upgrade()
+        is_asked_to = self.cycle.keep_alive and not self.parser.should_upgrade()
+        self._may_stay = is_asked_to and not self._is_let_go
         self._is_heard_out = self.cycle.keep_alive = False
 
     def on_body(self, body: bytes) -> None:

@@ -59,14 +59,18 @@ class Client(Protocol):
     def shutdown(self) -> None:
         """End it after the answer that is due."""
 
+    def let_go(self) -> None:
+        """End it with its next answer."""
+
 
 class Connections:
-    """The connections by stage, in the order in which they came to it. For one thread."""
+    """The connections by stage, in the order in which they came to it. For one thread.
 
-    def __init__(
-        self, most: int, deadlines: Deadlines, counts: Counts, clock: Callable[[], float]
-    ) -> None:
-        self._most = most
+    `most` is how many there may be.
+    """
+
+    def __init__(self, deadlines: Deadlines, counts: Counts, clock: Callable[[], float]) -> None:
+        self.most = 0
         self._deadlines = deadlines
         self._counts = counts
         self._clock = clock
@@ -78,7 +82,7 @@ class Connections:
 
     def __repr__(self) -> str:
         told = ", ".join(f"{len(some)} {stage.name.lower()}" for stage, some in self._since.items())
-        return f"Connections({told}, most {self._most})"
+        return f"Connections({told}, most {self.most})"
 
     def move(self, client: Client, stage: Stage) -> None:
         """Note what a client does; its time starts anew when that is something else."""
@@ -99,7 +103,7 @@ class Connections:
 
     def make_room(self) -> bool:
         """Say whether there is a place for one more, if need be that of one who asks nothing."""
-        if len(self) < self._most:
+        if len(self) < self.most:
             return True
         for stage in _MAKE_ROOM:
             if self._since[stage]:

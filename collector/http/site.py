@@ -2,10 +2,10 @@
 
 import logging
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any, Final
 
 from collector.config import Http
+from collector.config.contents import contents_hash
 from collector.http.app import Endpoints, make_app
 from collector.http.body import Bodies
 from collector.http.counts import Counts
@@ -29,7 +29,7 @@ _REFUSED: Final = 400
 class Site:
     """Serves from the first `serve` to `close`; used by the main thread.
 
-    The intake and what the page remembers live as long; the server as long as its options.
+    The intake, the server and what the page remembers live as long; the app as long as its options.
     """
 
     def __init__(
@@ -44,21 +44,31 @@ class Site:
         self._served: object = None
         self._options = options
         self._bodies = Bodies(options)
+        self._page: PageApp | None = None
         self.live = Live(spool.path)
         self.intake = HttpIntake(spool)
 
     def serve(self, plan: Plan, options: Http) -> None:
-        """Take requests by this plan; the server is left alone when nothing of its own changes."""
+        """Take requests by this plan; what was asked before is answered as it was asked.
+
+        Nobody is let go when neither an option nor the contents of a file is another.
+        """
         self.intake.change(plan, options)
         if not self.intake.is_alive():
             self.intake.start()
             logging.getLogger("collector").addHandler(self.live.events)
-        wanted = (options, *map(_written, (options.cert_file, options.key_file)))
-        if wanted != self._served:
-            self._server.stop()
-            self._options, self._bodies = options, Bodies(options)
-            self._server.start(options, self._guarded(options))
-            self._served = wanted
+        files = options.cert_file, options.key_file, options.client_ca_file
+        # First: a file that changes from here on is seen by the next reload.
+        wanted = (options, *map(contents_hash, files))
+        if wanted == self._served and self._server.is_running:
+            return
+        self._options, self._served = options, wanted
+        self._bodies.change(options)
+        page = PageApp(self.live)
+        before, self._page = self._page, page
+        self._server.serve(options, self._guarded(options, page))
+        if before is not None:
+            before.is_over = True
 
     def close(self) -> None:
         """End the server first: what was taken is stored, and its client hears so."""
@@ -76,6 +86,7 @@ class Site:
         return {
             "listen": options.listen,
             "problem": self._server.problem,
+            "is_listening": self._server.is_listening,
             "paused": self.intake.paused,
             "requests": sum(requests.values()),
             "refused": refused,
@@ -93,13 +104,13 @@ class Site:
         """Return how many requests were answered: method, route and status → number."""
         return dict(self._counts.requests)
 
-    def _guarded(self, options: Http) -> Guard:
+    def _guarded(self, options: Http, page: PageApp) -> Guard:
         app = make_app(
             Endpoints(
                 self.intake,
                 Ingest(self.intake, self._spool, self._bodies, options),
                 Flush(self.intake, self._spool, self._reader, options),
-                PageApp(self.live),
+                page,
                 self._signs,
                 self._look,
             )
@@ -107,11 +118,3 @@ class Site:
         token = options.token.get_secret_value() if options.token else ""
         has_certificates = options.client_ca_file is not None
         return Guard(app, token, self._counts, has_client_certificates=has_certificates)
-
-
-def _written(file: Path | None) -> float:
-    """When a file was written last: certificates are renewed under the same name."""
-    try:
-        return file.stat().st_mtime if file is not None else 0.0
-    except OSError:
-        return 0.0

@@ -87,7 +87,7 @@ def serving(folder, deadlines=None, live=None):
     options = Http(listen=f"127.0.0.1:{free_port()}")
     server = WebServer(counts)
     server.deadlines = deadlines or Deadlines()
-    server.start(options, Guard(PageApp(live), "", counts, has_client_certificates=False))
+    server.serve(options, Guard(PageApp(live), "", counts, has_client_certificates=False))
     port = options.address[1]
     try:
         yield live, port

@@ -95,7 +95,7 @@ def web(deadlines=PATIENT, token=None, is_ready=True, **options):
     options.setdefault("listen", f"127.0.0.1:{free_port()}")
     options = Http(**options, token=SecretStr(token) if token else None)
     server = WebServer(Counts())
-    server.deadlines, server.try_again_s = deadlines, 0.05
+    server.deadlines = deadlines
     server.options, server.port = options, options.address[1]
     server.app = Echo(options)
     server.counts = server._counts
@@ -116,7 +116,7 @@ def start(server):
         server.counts,
         has_client_certificates=options.client_ca_file is not None,
     )
-    server.start(options, guard)
+    server.serve(options, guard)
 
 
 def connect(server, seconds=20, tls=None):

@@ -39,12 +39,16 @@ _HEADERS: Final = {
 
 
 class PageApp:
-    """An ASGI application for `/ui` and what is below it."""
+    """An ASGI application for `/ui` and what is below it.
+
+    Once it `is_over` its viewers are let go; they come again by themselves, if they still may.
+    """
 
     def __init__(self, live: Live) -> None:
         self._live = live
         self._files = _files()
         self._viewers = 0
+        self.is_over = False
         self._lock = asyncio.Lock()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -89,11 +93,11 @@ class PageApp:
         await send({"type": "http.response.body", "body": b"", "more_body": False})
 
     async def _serve(self, receive: Receive, send: Send) -> None:
-        """Tell one viewer what changes, until it is gone."""
+        """Tell one viewer what changes, until it is gone, or all is over."""
         gone = asyncio.ensure_future(until_gone(receive))
         viewer = Viewer()
         try:
-            while not gone.done():
+            while not (gone.done() or self.is_over):
                 sections = await self._sections()
                 if said := viewer.news(sections, self._live.history.since(viewer.step)):
                     await send({"type": "http.response.body", "body": said, "more_body": True})
