@@ -12,12 +12,15 @@ from contextlib import ExitStack
 import pytest
 from support.asking import ask
 from support.filled import NOON_US, fill, make_box
-from support.page import is_open, serving, snapshot, viewer
+from support.line import STATIONS
+from support.page import is_open, serving, snapshot, station, table, viewer
+from support.parts import make_plan
 from support.waiting import wait_for
 
 from collector.errors import SpoolError
+from collector.http import health
 from collector.http.connections import Deadlines
-from collector.http.page import Live
+from collector.http.page import Live, sections
 from collector.http.page.app import VIEWERS_MAX
 from collector.http.page.events import EVENTS_MAX, LIKE_IT_S, Events
 from collector.http.page.history import STEP_S, STEPS_MAX, History
@@ -257,6 +260,21 @@ def test_a_viewer_that_takes_nothing_loses_its_place(tmp_path):
                 return ask(port, "/ui/events", "HEAD").status == 200
 
             wait_for(has_left, "its place to be free", 60, 0.2)
+
+
+# --- the sections
+
+
+def test_dead_letters_of_a_station_are_those_of_its_messages_and_of_its_records(tmp_path):
+    counted = {"dead:bad_value": 2, "buried:refused": 3, "buried:expired": 4}
+    table_name = STATIONS["station_one"]["table"]
+    document = snapshot(
+        stations={"station_one": station(table_name, **counted)}, tables={table_name: table()}
+    )
+    [row] = sections.stations(document)["rows"]
+    assert row["dead"] == 9
+    one, _ = make_plan(tmp_path, STATIONS).config.stations
+    assert health.of_station(one, document)["dead_letters"] == 9
 
 
 # --- the files
