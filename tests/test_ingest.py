@@ -263,7 +263,18 @@ def test_a_method_that_an_endpoint_does_not_take_is_refused_with_the_one_that_it
         answered = client.get(path)
         assert (answered.status, answered.headers["allow"]) == (405, allowed)
     answered = client.post("/health")
-    assert (answered.status, answered.headers["allow"]) == (405, "GET")
+    assert (answered.status, answered.headers["allow"]) == (405, "GET, HEAD")
+
+
+@pytest.mark.parametrize(
+    "path",
+    ["/", "/health", "/health/station_one", "/metrics", "/livez", "/readyz", "/docs", "/redoc",
+     "/docs/favicon.png", "/openapi.json", "/ui"],
+)  # fmt: skip
+def test_head_is_answered_as_get_is_without_the_body(client, path):
+    shown, asked = client.get(path), client.ask("HEAD", path, None, {})
+    assert (asked.status, asked.body) == (shown.status, b"")
+    assert asked.headers["content-type"] == shown.headers["content-type"]
 
 
 # -- waiting for Zerobus ---------------------------------------------------------------------
@@ -481,6 +492,8 @@ def test_the_documents_need_no_other_host(client, path):
             assert client.get(asset).status == 200
     assert 'src="http' not in text
     assert 'href="http' not in text
+    # By default Swagger UI asks one whether the document is right, but not on loopback.
+    assert path != "/docs" or '"validatorUrl": null' in text
     assert client.get("/docs/..%2Fcore.py").status == 404
 
 

@@ -11,8 +11,10 @@ import threading
 from pathlib import Path
 
 import pytest
+from playwright.sync_api import expect
 from support.certificates import make_certificates
 from support.client import Client, measured
+from support.page import Watch, chromium
 from support.parts import make_plan, open_spool
 from support.waiting import answers, free_port, wait_for
 from support.web import connect, is_ended, read_answer, request, status_of
@@ -213,3 +215,13 @@ def test_files_that_tls_can_not_use_leave_it_as_it_was_until_they_can(served, ow
     own_files["key"].write_text(good)
     wait_for(lambda: not served.site.figures()["problem"], "the certificate")
     assert status_of(served, post(2)) is None
+
+
+@pytest.mark.parametrize(("path", "shown"), [("/docs", ".opblock"), ("/redoc", "[kind=field]")])
+def test_the_documents_ask_no_other_host_and_complain_of_nothing(served, path, shown):
+    with chromium() as browser:
+        page = browser.new_context().new_page()
+        watch = Watch(page, served.port, None)
+        page.goto(f"http://127.0.0.1:{served.port}{path}", wait_until="networkidle")
+        expect(page.locator(shown).first).to_be_visible()
+        assert watch.complaints == []

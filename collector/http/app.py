@@ -17,6 +17,7 @@ import fastapi_offline
 from fastapi import FastAPI, Request, Response
 from fastapi.openapi.docs import get_redoc_html, get_swagger_ui_html
 from fastapi.responses import HTMLResponse, JSONResponse
+from fastapi.routing import APIRoute
 
 from collector.http import health
 from collector.http.asgi import App, Receive, Scope, Send
@@ -32,6 +33,9 @@ Look = Callable[[], dict[str, Any]]
 
 _ASSETS: Final = Path(fastapi_offline.__file__).parent / "static"
 _FILES: Final = "/docs/"
+_ICON: Final = _FILES + "favicon.png"
+_LOGO: Final = b"https://cdn.redoc.ly/redoc/logo-mini.svg"
+"""What ReDoc would have from another host."""
 _WORDS: Final = {
     "/metrics": "Figures for Prometheus",
     "/livez": "Whether every loop beats",
@@ -110,7 +114,14 @@ def make_app(to: Endpoints) -> App:
         )
     _add_health(app, to)
     _add_documents(app, to.intake)
+    _take_head(app)
     return Paths({"ingest": to.ingest, "flush": to.flush}, to.page, app)
+
+
+def _take_head(app: FastAPI) -> None:
+    """Take HEAD wherever GET is taken: monitors ask so. The server leaves the body out."""
+    for one in [route for route in app.routes if isinstance(route, APIRoute)]:
+        app.add_api_route(one.path, one.endpoint, methods=["HEAD"], include_in_schema=False)
 
 
 def _add_health(app: FastAPI, to: Endpoints) -> None:
@@ -181,7 +192,9 @@ def _add_documents(app: FastAPI, intake: HttpIntake) -> None:
             title=PROGRAM,
             swagger_js_url=_FILES + "swagger-ui-bundle.js",
             swagger_css_url=_FILES + "swagger-ui.css",
-            swagger_favicon_url=_FILES + "favicon.png",
+            swagger_favicon_url=_ICON,
+            # Else a host that is no name of this box is asked whether the document is right.
+            swagger_ui_parameters={"validatorUrl": None},
         )
         return HTMLResponse(page.body, headers=_DOCS_HEADERS)
 
@@ -190,7 +203,7 @@ def _add_documents(app: FastAPI, intake: HttpIntake) -> None:
             openapi_url="/openapi.json",
             title=PROGRAM,
             redoc_js_url=_FILES + "redoc.standalone.js",
-            redoc_favicon_url=_FILES + "favicon.png",
+            redoc_favicon_url=_ICON,
             with_google_fonts=False,
         )
         return HTMLResponse(page.body, headers=_DOCS_HEADERS)
@@ -210,7 +223,7 @@ def _add_documents(app: FastAPI, intake: HttpIntake) -> None:
 @cache
 def _contents(file: Path) -> bytes:
     """Return what is in a file, kept once for all who are sent it: no thread reads it for each."""
-    return file.read_bytes()
+    return file.read_bytes().replace(_LOGO, _ICON.encode())
 
 
 def _refuse(_: Request, refused: Exception) -> Response:
@@ -223,9 +236,8 @@ def _refuse_path(request: Request, _: Exception) -> Response:
     return _refuse(request, RefusedError(HTTPStatus.NOT_FOUND, f"there is no {path}", "See /docs."))
 
 
-def _refuse_method(request: Request, error: Exception) -> Response:
-    allowed = (getattr(error, "headers", None) or {}).get("Allow", "GET")
-    return _refuse(request, _not_taken(request.method, allowed))
+def _refuse_method(request: Request, _: Exception) -> Response:
+    return _refuse(request, _not_taken(request.method, "GET, HEAD"))
 
 
 def _not_taken(method: str, allowed: str) -> RefusedError:

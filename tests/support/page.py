@@ -47,9 +47,12 @@ class Watch:
         page.on("console", lambda said: self._said(said.type, said.text))
         page.on("pageerror", lambda error: self.complaints.append(str(error)))
         page.on("dialog", self._dialog)
-        page.on(
-            "request", lambda one: one.url.startswith(origin) or self.complaints.append(one.url)
-        )
+        page.on("request", lambda one: self._asked(one.url, origin))
+
+    def _asked(self, url, origin):
+        # What a script of the page makes for a worker is of its origin.
+        if not url.removeprefix("blob:").startswith(origin):
+            self.complaints.append(url)
 
     def _said(self, kind, text):
         if kind in ("error", "warning") and not (self._may and self._may.search(text)):
