@@ -1123,13 +1123,23 @@ def test_clients_with_certificates_need_no_token_and_encrypted_tokens_no_warning
     read, certificates
 ):
     listen = "http:\n  listen: 0.0.0.0:8000\n"
-    [warning] = read(f"{MINIMAL}{listen}  token: a\n").warnings
+    token = "  token: 0123456789abcdef\n"
+    [warning] = read(f"{MINIMAL}{listen}{token}").warnings
     assert warning.startswith("http.listen: what is sent to 0.0.0.0:8000, and the token, go there")
     pair = f"  cert_file: {certificates['cert']}\n  key_file: {certificates['key']}\n"
-    assert read(f"{MINIMAL}{listen}  token: a\n{pair}").warnings == ()
+    assert read(f"{MINIMAL}{listen}{token}{pair}").warnings == ()
     mutual = f"{MINIMAL}{listen}{pair}  client_ca_file: {certificates['ca']}\n"
     assert read(mutual).http.token is None
     assert read(mutual).warnings == ()
+
+
+@pytest.mark.parametrize("section", ["http", "metrics"])
+def test_a_token_that_can_be_guessed_is_warned_about_and_not_shown(read, section):
+    given, short = f"{MINIMAL}{section}:\n  token: ", f"{CANARY}-x"
+    [warning] = read(f"{given}{short}\n").warnings
+    assert warning.startswith(f"{section}.token: it has fewer than 16 characters")
+    assert CANARY not in warning
+    assert read(f"{given}{short}x\n").warnings == ()
 
 
 @pytest.mark.parametrize("key", ["cert_file", "client_ca_file"])

@@ -17,6 +17,7 @@ _PAIRS: Final = (
     ("key_file", "cert_file"),
     ("client_ca_file", "cert_file"),
 )
+_TOKEN_CHARS_MIN: Final = 16
 _HTTP_MODULES: Final = ("fastapi", "fastapi_offline", "uvicorn")
 
 
@@ -176,6 +177,15 @@ def _check_http_files(document: Document, http: Http) -> None:
             context.load_verify_locations(http.client_ca_file)
         except OSError as error:
             _report_file(document, ("http", "client_ca_file"), http.client_ca_file, error)
+
+
+def token_warnings(section: str, options: Metrics | Http | None) -> list[str]:
+    """Say that a token can be guessed: nothing slows down whoever tries."""
+    token = options.token if options is not None else None
+    if token is None or len(token.get_secret_value()) >= _TOKEN_CHARS_MIN:
+        return []
+    text = f"{section}.token: it has fewer than {_TOKEN_CHARS_MIN} characters and can be guessed"
+    return [f"{text}; make one, such as by `openssl rand -hex 32`"]
 
 
 def http_warnings(http: Http) -> list[str]:

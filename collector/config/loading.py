@@ -120,6 +120,8 @@ class _Loading:
             across.check_token(self._document, metrics)
             across.check_certificates(self._document, mqtt, zerobus)
             across.check_http(self._document, http, metrics)
+            self._warnings += across.token_warnings("metrics", metrics)
+            self._warnings += across.token_warnings("http", http)
         across.check_tables(self._document, stations)
         for place, text in self._document.unexpanded.items():
             self._document.report(place, text)
