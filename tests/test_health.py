@@ -7,14 +7,17 @@ be remembered by it, has a line of its own. The table is that of `docs/operation
 import contextlib
 import json
 import resource
+import socket
 import sqlite3
 import subprocess
 
 import pytest
 from support.asking import ask, figure
+from support.client import measured
 from support.line import ROOT, STATIONS, Line, reading
 from support.terminal import run_plain
-from support.waiting import free_port, wait_for
+from support.waiting import answers, free_port, wait_for
+from support.web import request
 
 from collector import status
 
@@ -91,10 +94,15 @@ CAUSES = {
 DAMAGED = Cause(
     "a batch in the spool is damaged", "degraded", "its checksum", OK, "spool_damaged_batches", 1.0
 )
+TAKEN = Cause("`http.listen` can't be had", "degraded", "http.listen: ", OK, "http_listening", 0.0)
 STILL = {
     "impatient": Cause(
         "the intake stands still", "failing", "intake stands still", STANDS,
         "loop_standing_still", 1.0, loop="intake",
+    ),
+    "requests-stand-still": Cause(
+        "the intake of the requests stands still", "failing", "http intake stands still", STANDS,
+        "loop_standing_still", 1.0, loop="http intake",
     ),
     "tick-stands-still": Cause(
         "the main thread stands still", "failing", "", (503, 200, 503),
@@ -222,12 +230,34 @@ def test_a_damaged_batch_shows_everywhere_as_documented(line_folder):
         wait_until_shown(DAMAGED, line, port)
 
 
+def test_a_port_of_http_that_is_taken_shows_everywhere_as_documented(line_folder):
+    port = free_port()
+    metrics = {"listen": f"127.0.0.1:{port}"}
+    with Line(line_folder, metrics=metrics) as line:
+        with socket.create_server(("127.0.0.1", line.http_port)):
+            line.change(http={"listen": f"127.0.0.1:{line.http_port}"})
+            assert line.reload() == ""
+            wait_until_shown(TAKEN, line, port)
+        wait_for(lambda: is_well(port), "the port", 60, 0.2)
+        assert figure(port, "http_listening") == 1.0
+
+
 @pytest.mark.parametrize("wrong", STILL)
 def test_a_loop_that_stands_still_shows_everywhere_as_documented(line_folder, wrong):
     """Also the main thread, which writes the status file: the probes do not depend on it."""
     port = free_port()
-    with Line(line_folder, main=(WRONG, wrong), metrics={"listen": f"127.0.0.1:{port}"}) as line:
+    metrics = {"listen": f"127.0.0.1:{port}"}
+    with (
+        Line(line_folder, main=(WRONG, wrong), metrics=metrics, http={}) as line,
+        contextlib.ExitStack() as opened,
+    ):
         line.publisher().publish([(1, "sensors/station_one/d1", b"freeze")])
+        if wrong == "requests-stand-still":
+            wait_for(lambda: answers(line.http_port), "the station over HTTP")
+            client = socket.create_connection(("127.0.0.1", line.http_port), 60)
+            opened.enter_context(client)
+            body = json.dumps(measured(1)).encode()
+            client.sendall(request("POST", "/ingest/station_one", body))
         if wrong == "tick-stands-still":
             # What is in it is old by then; that it says so after 15 s is tested with the status.
             old = json.dumps({**line.status(), "updated_us": 0})
@@ -241,7 +271,7 @@ def test_the_table_of_the_documents_is_what_was_tested():
     text = (ROOT / "docs" / "operations.md").read_text().partition("\n## Health\n")[2]
     text = text.partition("\n## ")[0]
     rows = [row.strip("| ").split(" | ") for row in text.splitlines() if row.startswith("| ")][2:]
-    tested = {one.row: one for one in (*CAUSES.values(), DAMAGED, *STILL.values())}
+    tested = {one.row: one for one in (*CAUSES.values(), DAMAGED, TAKEN, *STILL.values())}
     assert {row[0] for row in rows} == set(tested)
     for row, said, *codes, shown in rows:
         one = tested[row]

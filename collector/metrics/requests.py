@@ -27,6 +27,11 @@ REQUESTS: Final[Sequence[Family]] = (
         "route",
         "status",
     ),
+    gauge(
+        "http_listening",
+        "1 while the station over HTTP can be asked; with 0 its port or certificate can't be had",
+        _http("is_listening"),
+    ),
     gauge("http_waiting_requests", "Requests that wait for a commit", _http("waiting")),
     gauge("http_held_bytes", "Bytes of their bodies, and of those that are read", _http("held")),
     gauge("http_max_held_bytes", "The limit http.inbox_max_bytes", _http("held_max")),

@@ -137,6 +137,20 @@ class StoringLater(Line):
         self.spool.append = lambda group: threading.Timer(0.5, append, (group,)).start()
 
 
+class StillRequests(Line):
+    """Has an intake of requests that stands still with the first, and does not wait long for it."""
+
+    beat_within_s = 2.0
+
+    def __init__(self, *rest):
+        super().__init__(*rest)
+        append = self.spool.append
+        is_request = "http intake".__eq__
+        self.spool.append = lambda group: (
+            still() if is_request(threading.current_thread().name) else append(group)
+        )
+
+
 class SentIsAcknowledged(Line):
     """Tells whoever waits for Zerobus when a batch is about to be sent."""
 
@@ -173,6 +187,7 @@ LINES = {
     "raises": RaisingLine,
     "intake-stands-still": type("Wrong", (Line,), {"intake_type": StillIntake}),
     "impatient": ImpatientLine,
+    "requests-stand-still": StillRequests,
     "tick-stands-still": StuckLine,
     "drain-stands-still": type("Wrong", (Line,), {"drains_type": StillDrains}),
 }
