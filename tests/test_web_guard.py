@@ -35,6 +35,7 @@ def basic(user, password):
         (basic(TOKEN, "wrong"), 401),
         (basic(TOKEN, ""), 401),
         ("Basic !", 401),
+        ("Basic \xe9", 401),
         (f"Digest {TOKEN}", 401),
         (TOKEN, 401),
         ("", 401),
@@ -42,8 +43,9 @@ def basic(user, password):
 )
 def test_a_token_is_asked_for(authorization, status):
     with web(token=TOKEN) as server:
-        sent = request(Authorization=authorization, Host="box.example").decode()
-        assert status_of(server, sent.encode("latin-1")) == status
+        sent = request(Authorization=authorization, Host="box.example")
+        assert status_of(server, sent) == status
+        assert server.counts.wrong_tokens == (status == 401 and authorization != "")
         assert len(server.app.begun) == (status == 200)
 
 

@@ -87,6 +87,8 @@ class Paths:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer a request."""
+        if not scope["path"].startswith("/"):  # Such as that of `OPTIONS *`.
+            raise _not_there(scope["path"])
         _, first, *rest = scope["path"].split("/")
         app = self._of_stations.get(first) if len(rest) == 1 else None
         if app is not None:
@@ -232,8 +234,11 @@ def _refuse(_: Request, refused: Exception) -> Response:
 
 
 def _refuse_path(request: Request, _: Exception) -> Response:
-    path = request.url.path[:100]
-    return _refuse(request, RefusedError(HTTPStatus.NOT_FOUND, f"there is no {path}", "See /docs."))
+    return _refuse(request, _not_there(request.scope["path"]))
+
+
+def _not_there(path: str) -> RefusedError:
+    return RefusedError(HTTPStatus.NOT_FOUND, f"there is no {path[:100]}", "See /docs.")
 
 
 def _refuse_method(request: Request, _: Exception) -> Response:

@@ -6,7 +6,6 @@ here: `RefusedError` as it says, anything else as our fault, with its traceback 
 
 import asyncio
 import base64
-import binascii
 import hmac
 import logging
 import time
@@ -186,7 +185,7 @@ def _token_of(authorization: str) -> bytes | None:
         case "basic":
             try:
                 _, _, password = base64.b64decode(given, validate=True).partition(b":")
-            except binascii.Error:
+            except ValueError:  # Also where it is not ASCII.
                 return None
             return password
         case _:

@@ -130,7 +130,7 @@ def request(method="GET", path="/", body=b"", version="1.1", **headers):
     if body:
         named.setdefault("Content-Length", len(body))
     lines = [f"{method} {path} HTTP/{version}", *(f"{key}: {one}" for key, one in named.items())]
-    return "\r\n".join([*lines, "", ""]).encode() + body
+    return "\r\n".join([*lines, "", ""]).encode("latin-1") + body
 
 
 def read_answer(sock):
