@@ -32,6 +32,8 @@ from support.web import (
 )
 
 from collector.http.connection import HEAD_MAX_BYTES, Connection
+from collector.http.connections import Connections, Deadlines, Stage
+from collector.http.counts import Counts
 
 MIB = 1024 * 1024  # More than is read in one go.
 CHUNKED = b"POST / HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n"
@@ -114,6 +116,53 @@ def test_a_flood_of_silent_connections_keeps_nobody_out():
         assert status_of(server, request()) == 200
         assert server.counts.cut_off >= 400
         assert server.counts.turned_away == 0
+
+
+def test_slow_bodies_make_room_and_who_asks_now_and_then_stays():
+    with web(connections_max=16) as server, ExitStack() as stack:
+        good = stack.enter_context(connect(server))
+        for _ in range(20):
+            good.sendall(request("POST", body=b"x"))
+            assert read_answer(good)[0] == 200
+            slow = [stack.enter_context(connect(server)) for _ in range(16)]
+            for client in slow:
+                client.sendall(request("POST", body=b"x", Content_Length=9))
+            assert is_ended(slow[0])
+        assert server.counts.turned_away == 0
+
+
+class Stranger:
+    was_cut_off = False
+
+    def cut_off(self):
+        self.was_cut_off = True
+
+
+@pytest.mark.parametrize(
+    ("there", "goes"),
+    [
+        ([(0, Stage.SILENT), (1, Stage.SENDING), (2, Stage.TAKING), (3, Stage.IDLE)], 0),
+        ([(0, Stage.SENDING), (1, Stage.SILENT), (2, Stage.IDLE)], 0),
+        ([(0, Stage.TAKING), (1, Stage.SENDING)], 0),
+        ([(0, Stage.IDLE), (1, Stage.SENDING)], 1),
+        ([(0, Stage.SILENT), (1, Stage.LEAVING)], 1),
+        ([(0, Stage.ASKED), (1, Stage.IDLE)], 1),
+        # It had no time to say anything yet.
+        ([(0, Stage.IDLE), (9.5, Stage.SILENT)], 0),
+        ([(0, Stage.ASKED), (9.5, Stage.IDLE), (9.6, Stage.SILENT)], 2),
+        ([(0, Stage.ASKED), (1, Stage.ASKED)], None),
+    ],
+)
+def test_the_slowest_makes_room(there, goes):
+    times, counts = iter([since for since, _ in there] + [10.0]), Counts()
+    clients = Connections(Deadlines(moment_s=1.0), counts, lambda: next(times))
+    clients.most = len(there)
+    strangers = [Stranger() for _ in there]
+    for stranger, (_, stage) in zip(strangers, there, strict=True):
+        clients.move(stranger, stage)
+    assert clients.make_room() == (goes is not None)
+    assert [one.was_cut_off for one in strangers] == [at == goes for at in range(len(there))]
+    assert (counts.cut_off, counts.turned_away) == ((1, 0) if goes is not None else (0, 1))
 
 
 def test_whoever_waits_for_an_answer_keeps_its_place():

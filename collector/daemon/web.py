@@ -23,7 +23,7 @@ HTTP_INTAKE: Final = "http intake"
 """The loop of the requests, by its name among the others."""
 _COUNTS: Final = (
     "requests", "refused", "waiting", "held", "held_max", "connections", "connections_max",
-    "cut_off", "turned_away", "wrong_tokens",
+    "cut_off", "turned_away", "awaiting", "not_awaited", "wrong_tokens",
 )  # fmt: skip
 _NOTHING: Final = {"listen": "", "is_listening": False, "paused": "", **dict.fromkeys(_COUNTS, 0)}
 

@@ -224,7 +224,8 @@ class Connection(HttpToolsProtocol):
         if self.flow.write_paused:
             return Stage.TAKING
         if self.cycle is not None and not self.cycle.response_complete:
-            return Stage.ASKED
+            # Of several that were asked at once, one is being answered.
+            return Stage.ASKED if self._is_heard_out or self.pipeline else Stage.SENDING
         return Stage.SILENT if self.cycle is None or self._untold else Stage.IDLE
 
 

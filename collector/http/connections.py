@@ -1,10 +1,12 @@
 """Who is connected over HTTP, what each is doing, and who has to go.
 
 Anybody who can connect can ask slowly, or never, or not take the answer, without any token. So
-everything but the work on an answer has a deadline; and when all places are taken, whoever has
-asked nothing makes room for the next, the oldest first.
+everything but the work on an answer has a deadline; and when all places are taken, somebody makes
+room for the next: first of those that had a moment already, then whoever is slow before whoever
+may ask again, then the one that has been so for longest.
 """
 
+import resource
 from collections.abc import Callable
 from dataclasses import dataclass
 from enum import Enum, auto
@@ -18,8 +20,10 @@ class Stage(Enum):
 
     SILENT = auto()
     """It has not asked: nothing came, or half a head."""
+    SENDING = auto()
+    """Its head is there, its body is still coming; `http.body_timeout` is its deadline."""
     ASKED = auto()
-    """It waits for its answer, or still sends what it asks."""
+    """It waits for its answer."""
     TAKING = auto()
     """It takes its answer more slowly than it is given."""
     IDLE = auto()
@@ -28,7 +32,14 @@ class Stage(Enum):
     """It was answered for the last time, and is being closed."""
 
 
-_MAKE_ROOM: Final = (Stage.LEAVING, Stage.SILENT, Stage.TAKING, Stage.IDLE)
+_MAKE_ROOM: Final = {
+    Stage.LEAVING: 0,
+    Stage.SILENT: 1,
+    Stage.SENDING: 1,
+    Stage.TAKING: 1,
+    Stage.IDLE: 2,
+}
+"""Who makes room before whom. Whoever waits for its answer does not."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +50,8 @@ class Deadlines:
     taking_s: float = 10.0
     idle_s: float = 15.0
     look_s: float = 1.0
+    moment_s: float = 1.0
+    """So long those are spared that are no slower than others, if somebody else can make room."""
 
     def of(self, stage: Stage) -> float:
         """Return the longest time in a stage: an answer takes as long as it takes."""
@@ -48,6 +61,12 @@ class Deadlines:
             Stage.LEAVING: self.taking_s,
             Stage.IDLE: self.idle_s,
         }.get(stage, float("inf"))
+
+
+def places_of(wanted: int) -> int:
+    """Return for how many there is a place: the spool and the broker need descriptors as well."""
+    files, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    return wanted if files == resource.RLIM_INFINITY else min(wanted, files // 2)
 
 
 class Client(Protocol):
@@ -102,15 +121,14 @@ class Connections:
         self._counts.connections = len(self)
 
     def make_room(self) -> bool:
-        """Say whether there is a place for one more, if need be that of one who asks nothing."""
+        """Say whether there is a place for one more, if need be that of one who has to go."""
         if len(self) < self.most:
             return True
-        for stage in _MAKE_ROOM:
-            if self._since[stage]:
-                self._cut_off(next(iter(self._since[stage])))
-                return True
-        self._counts.turned_away += 1
-        return False
+        if (client := self._first_to_go()) is None:
+            self._counts.turned_away += 1
+            return False
+        self._cut_off(client)
+        return True
 
     def cut_off_the_late(self) -> None:
         """End those that have been in a stage for too long."""
@@ -123,6 +141,18 @@ class Connections:
     def everyone(self) -> list[Client]:
         """Return all who are connected."""
         return list(self._stages)
+
+    def _first_to_go(self) -> Client | None:
+        """Return who makes room for another, if anybody does."""
+        moment_ago = self._clock() - self._deadlines.moment_s
+
+        def turn(one: tuple[Stage, Client, float]) -> tuple[bool, int, float]:
+            stage, _, since = one
+            return since > moment_ago, _MAKE_ROOM[stage], since
+
+        stages = [(stage, self._since[stage]) for stage in _MAKE_ROOM]
+        oldest = [(stage, *next(iter(since.items()))) for stage, since in stages if since]
+        return min(oldest, key=turn)[1] if oldest else None
 
     def _cut_off(self, client: Client) -> None:
         self._counts.cut_off += 1

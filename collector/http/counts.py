@@ -23,6 +23,10 @@ class Counts:
         """Connections that were too slow, or made room for another."""
         self.turned_away = 0
         """Connections for which there was no place."""
+        self.awaiting = 0
+        """Requests that wait for Zerobus at this moment."""
+        self.not_awaited = 0
+        """Requests that wanted to wait, and were answered at once since so many do."""
 
     def add(self, scope: Mapping[str, Any], status: int) -> None:
         """Count a request that was answered."""

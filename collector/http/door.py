@@ -5,16 +5,16 @@ The door stays open while its options change, so that nobody who comes at that m
 
 import asyncio
 import logging
-import resource
 import socket
 import ssl
+import time
 from functools import partial
 from typing import Any, Final
 
 from collector.config import Http
 from collector.http.asgi import App
 from collector.http.connection import Connection, Shared
-from collector.http.connections import Connections, Deadlines
+from collector.http.connections import Connections, Deadlines, places_of
 from collector.http.counts import Counts
 
 _log = logging.getLogger(__name__)
@@ -43,7 +43,8 @@ class Door:
     def __init__(self, deadlines: Deadlines, counts: Counts) -> None:
         self._loop = asyncio.get_running_loop()
         self._head_s = deadlines.head_s
-        self._connections = Connections(deadlines, counts, self._loop.time)
+        # The clock of the loop stands still while many come, and would not tell who was first.
+        self._connections = Connections(deadlines, counts, time.monotonic)
         self._shared = Shared(self._connections)
         self._listen = ""
         self._listener: socket.socket | None = None
@@ -195,15 +196,14 @@ def _tls_options(options: Http, head_s: float) -> dict[str, Any]:
 
 
 def _places(options: Http) -> int:
-    """Return for how many there is a place: the spool and the broker need descriptors as well."""
+    """Return for how many there is a place."""
     wanted: int = options.connections_max
-    files, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
-    if files == resource.RLIM_INFINITY or wanted <= files // 2:
-        return wanted
-    _log.warning(
-        "http.connections_max: %d: %d are let in, half of the files that may be open:"
-        " raise LimitNOFILE= of the unit",
-        wanted,
-        files // 2,
-    )
-    return files // 2
+    places = places_of(wanted)
+    if places < wanted:
+        _log.warning(
+            "http.connections_max: %d: %d are let in, half of the files that may be open:"
+            " raise LimitNOFILE= of the unit",
+            wanted,
+            places,
+        )
+    return places

@@ -9,7 +9,7 @@ from collector.config import Http
 from collector.http.asgi import Receive, Scope, Send, reply
 from collector.http.ingest.intake import HttpIntake
 from collector.http.query import Query
-from collector.http.waiting import within
+from collector.http.waiting import Waiters
 from collector.spool import Spool
 from collector.spool.backlog import Backlog
 from collector.spool.reader import SpoolReader
@@ -21,11 +21,17 @@ class Flush:
     """Answers the requests of one server; its reader is its own, so that nobody waits for it."""
 
     def __init__(
-        self, intake: HttpIntake, spool: Spool, reader: SpoolReader, options: Http
+        self,
+        intake: HttpIntake,
+        spool: Spool,
+        reader: SpoolReader,
+        waiters: Waiters,
+        options: Http,
     ) -> None:
         self._intake = intake
         self._spool = spool
         self._reader = reader
+        self._waiters = waiters
         self._timeout_s = options.timeout
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -35,9 +41,9 @@ class Flush:
         backlog = await asyncio.to_thread(
             Backlog, self._spool, self._reader, station.name, station.table
         )
-        waited = await asyncio.to_thread(backlog.is_left)
+        waited, why_not = await asyncio.to_thread(backlog.is_left), ""
         if waited:
-            await within(timeout_s, _gone(backlog), receive)
+            why_not = await self._waiters.wait(timeout_s, lambda: _gone(backlog), receive)
         left, undelivered = await asyncio.to_thread(_outcome, backlog) if waited else (0, 0)
         is_done = not left and not undelivered
         said = {
@@ -47,7 +53,7 @@ class Flush:
             "flushed": is_done,
             "left": left,
             "undelivered": undelivered,
-            "message": _message(left, undelivered, waited=waited),
+            "message": _message(left, undelivered, why_not, waited=waited),
         }
         status = HTTPStatus.OK if is_done else HTTPStatus.ACCEPTED
         body = json.dumps(said).encode() + b"\n"
@@ -65,14 +71,14 @@ async def _gone(backlog: Backlog) -> None:
         await asyncio.sleep(LOOK_EVERY_S)
 
 
-def _message(left: int, undelivered: int, *, waited: bool) -> str:
+def _message(left: int, undelivered: int, why_not: str, *, waited: bool) -> str:
     gone = (
         f"{undelivered:,} records of the table left meanwhile without being delivered: refused,"
         " expired, dropped or purged; `collector dead list` and `collector status` say more"
     )
     if left:
         waiting = f"{left:,} records are on this box's disk, and Zerobus has not acknowledged them"
-        return f"{waiting}; {gone}" if undelivered else waiting
+        return "; ".join([waiting, *[gone] * bool(undelivered), *[why_not] * bool(why_not)])
     if undelivered:
         return gone
     if not waited:

@@ -8,6 +8,7 @@ from collector.config import Http
 from collector.config.contents import contents_hash
 from collector.http.app import Endpoints, make_app
 from collector.http.body import Bodies
+from collector.http.connections import places_of
 from collector.http.counts import Counts
 from collector.http.flush import Flush
 from collector.http.guard import Guard
@@ -15,6 +16,7 @@ from collector.http.ingest.endpoint import Ingest
 from collector.http.ingest.intake import HttpIntake
 from collector.http.page import Live, PageApp
 from collector.http.vitals import VitalSigns
+from collector.http.waiting import Waiters
 from collector.http.web import WebServer
 from collector.plan import Plan
 from collector.spool import Spool
@@ -64,7 +66,7 @@ class Site:
             return
         self._options, self._served = options, wanted
         self._bodies.change(options)
-        page = PageApp(self.live)
+        page = PageApp(self.live, places_of(options.connections_max))
         before, self._page = self._page, page
         self._server.serve(options, self._guarded(options, page))
         if before is not None:
@@ -97,6 +99,8 @@ class Site:
             "connections_max": options.connections_max,
             "cut_off": counts.cut_off,
             "turned_away": counts.turned_away,
+            "awaiting": counts.awaiting,
+            "not_awaited": counts.not_awaited,
             "wrong_tokens": counts.wrong_tokens,
         }
 
@@ -105,11 +109,12 @@ class Site:
         return dict(self._counts.requests)
 
     def _guarded(self, options: Http, page: PageApp) -> Guard:
+        waiters = Waiters(places_of(options.connections_max), self._counts)
         app = make_app(
             Endpoints(
                 self.intake,
-                Ingest(self.intake, self._spool, self._bodies, options),
-                Flush(self.intake, self._spool, self._reader, options),
+                Ingest(self.intake, self._spool, self._bodies, waiters, options),
+                Flush(self.intake, self._spool, self._reader, waiters, options),
                 page,
                 self._signs,
                 self._look,

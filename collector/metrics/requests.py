@@ -47,6 +47,12 @@ REQUESTS: Final[Sequence[Family]] = (
         "Connections for which there was no place, since the start",
         _http("turned_away"),
     ),
+    gauge("http_awaiting_requests", "Requests that wait for Zerobus", _http("awaiting")),
+    counter(
+        "http_requests_not_awaited",
+        "Requests that wanted to wait for Zerobus, and were answered at once since too many did",
+        _http("not_awaited"),
+    ),
     counter(
         "http_wrong_tokens", "Requests with a wrong token since the start", _http("wrong_tokens")
     ),

@@ -90,7 +90,8 @@ def serving(folder, deadlines=None, live=None):
     options = Http(listen=f"127.0.0.1:{free_port()}")
     server = WebServer(counts)
     server.deadlines = deadlines or Deadlines()
-    server.serve(options, Guard(PageApp(live), "", counts, has_client_certificates=False))
+    page = PageApp(live, options.connections_max)
+    server.serve(options, Guard(page, "", counts, has_client_certificates=False))
     port = options.address[1]
     try:
         yield live, port

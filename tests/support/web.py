@@ -19,7 +19,7 @@ from collector.http.web import WebServer
 from support.waiting import answers, free_port, wait_for
 
 QUICK = Deadlines(head_s=0.3, taking_s=0.3, idle_s=0.3, look_s=0.05)
-PATIENT = Deadlines(head_s=60.0, taking_s=60.0, idle_s=60.0, look_s=0.05)
+PATIENT = Deadlines(head_s=60.0, taking_s=60.0, idle_s=60.0, look_s=0.05, moment_s=60.0)
 # More than the kernel takes for a client that doesn't read.
 LARGE = 64 * 1024 * 1024
 

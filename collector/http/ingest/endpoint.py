@@ -22,7 +22,7 @@ from collector.http.ingest.payloads import payloads_of
 from collector.http.ingest.submission import Stored, Submission
 from collector.http.query import Query
 from collector.http.refused import RETRY_AFTER_S, RefusedError
-from collector.http.waiting import ended, within
+from collector.http.waiting import Waiters, ended
 from collector.spool import Spool
 
 PARAMETERS: Final = ("topic", "wait_for_ack", "timeout", "partial")
@@ -56,10 +56,13 @@ class Asked:
 class Ingest:
     """Answers the requests of one server."""
 
-    def __init__(self, intake: HttpIntake, spool: Spool, bodies: Bodies, options: Http) -> None:
+    def __init__(
+        self, intake: HttpIntake, spool: Spool, bodies: Bodies, waiters: Waiters, options: Http
+    ) -> None:
         self._intake = intake
         self._spool = spool
         self._bodies = bodies
+        self._waiters = waiters
         self._timeout_s = options.timeout
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -87,21 +90,21 @@ class Ingest:
             )
             self._intake.submit(submission)
             stored = await _settled(submission)
-        acknowledged = asked.waits and await self._wait(stored, asked, receive, bool(key))
-        said = _answer(name, stored, asked, acknowledged=acknowledged)
+        why_not = await self._wait(stored, asked, receive, bool(key)) if asked.waits else ""
+        acknowledged = asked.waits and _is_delivered(stored)
+        said = _answer(name, stored, asked, why_not, acknowledged=acknowledged)
         status = HTTPStatus.OK if acknowledged else HTTPStatus.ACCEPTED
         await reply(send, status, _JSON, said)
 
-    async def _wait(self, stored: Stored, asked: Asked, receive: Receive, is_keyed: bool) -> bool:
-        """Wait for Zerobus; False when it has not acknowledged all, or nobody here can know."""
+    async def _wait(self, stored: Stored, asked: Asked, receive: Receive, is_keyed: bool) -> str:
+        """Wait for Zerobus, where anybody here can know; returns why it did not, if so."""
         watch = stored.watch
-        if watch is None:
-            return False
-        if not watch.has_ended:
-            await within(asked.timeout_s, ended(watch), receive)
+        if watch is None or watch.has_ended:
+            return ""
+        why_not = await self._waiters.wait(asked.timeout_s, lambda: ended(watch), receive)
         if not watch.has_ended and not is_keyed:
             self._spool.watched.drop(watch)
-        return watch.is_delivered and stored.count > 0
+        return why_not
 
 
 async def _settled(submission: Submission) -> Stored:
@@ -138,8 +141,15 @@ def _hash(body: bytes, asked: Asked) -> bytes:
     return hashlib.blake2b(rest + body, digest_size=16).digest()
 
 
-def _answer(station: str, stored: Stored, asked: Asked, *, acknowledged: bool) -> bytes:
-    status, message = _state(stored, asked, acknowledged=acknowledged)
+def _is_delivered(stored: Stored) -> bool:
+    """Whether Zerobus has acknowledged all of it, as far as anybody here can know."""
+    return stored.watch is not None and stored.watch.is_delivered and stored.count > 0
+
+
+def _answer(
+    station: str, stored: Stored, asked: Asked, why_not: str, *, acknowledged: bool
+) -> bytes:
+    status, message = _state(stored, asked, why_not, acknowledged=acknowledged)
     said: dict[str, Any] = {
         "status": status,
         "station": station,
@@ -158,7 +168,7 @@ def _answer(station: str, stored: Stored, asked: Asked, *, acknowledged: bool) -
     return json.dumps(said).encode() + b"\n"
 
 
-def _state(stored: Stored, asked: Asked, *, acknowledged: bool) -> tuple[str, str]:
+def _state(stored: Stored, asked: Asked, why_not: str, *, acknowledged: bool) -> tuple[str, str]:
     """Return the word for what became of the records, and a sentence."""
     watch = stored.watch
     if not stored.count:
@@ -172,5 +182,6 @@ def _state(stored: Stored, asked: Asked, *, acknowledged: bool) -> tuple[str, st
             "it came before, and was stored; whether Zerobus has it by now is not known here"
         )
     if asked.waits:
-        return "stored", "on this box's disk: Zerobus has not acknowledged it yet, and will get it"
+        told = "on this box's disk: Zerobus has not acknowledged it yet, and will get it"
+        return "stored", f"{told}; {why_not}" if why_not else told
     return "stored", "on this box's disk: it is sent, and kept until Zerobus has acknowledged it"

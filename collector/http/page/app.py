@@ -19,6 +19,8 @@ from collector.http.refused import RefusedError
 from collector.http.waiting import until_gone
 
 VIEWERS_MAX: Final = 8
+_VIEWERS_SHARE: Final = 1 / 4
+"""Of few places, the part that viewers may have."""
 BEAT_S: Final = 5.0
 _LOOK_S: Final = 0.2
 _TYPES: Final = {
@@ -44,8 +46,9 @@ class PageApp:
     Once it `is_over` its viewers are let go; they come again by themselves, if they still may.
     """
 
-    def __init__(self, live: Live) -> None:
+    def __init__(self, live: Live, places: int) -> None:
         self._live = live
+        self._viewers_max = max(1, min(VIEWERS_MAX, int(places * _VIEWERS_SHARE)))
         self._files = _files()
         self._viewers = 0
         self.is_over = False
@@ -71,10 +74,10 @@ class PageApp:
         await reply(send, HTTPStatus.OK, {**_HEADERS, "Content-Type": kind}.items(), body)
 
     async def _admit(self, method: str, receive: Receive, send: Send) -> None:
-        if self._viewers >= VIEWERS_MAX:
+        if self._viewers >= self._viewers_max:
             raise RefusedError(
                 HTTPStatus.SERVICE_UNAVAILABLE,
-                f"{VIEWERS_MAX} pages are open already",
+                f"{self._viewers_max} pages are open already",
                 "Close one of them; this one tries again by itself.",
                 headers={"Retry-After": "10"},
             )
