@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
-from collector.doctor import broker, clock, cloud, configuration, disk, host, spool, tables
+from collector.doctor import broker, clock, cloud, configuration, disk, host, http, spool, tables
 from collector.doctor.facts import Facts
 from collector.doctor.findings import Check, Report, examine, skipped
 
@@ -26,6 +26,7 @@ class Doctor:
         for group in (configuration, disk, spool):
             yield from group.checks(self._facts)
         yield from clock.checks()
+        yield from http.checks(self._facts)
         yield from broker.checks(self._facts)
         for group in (cloud, tables):
             yield from map(self._online, group.checks(self._facts))

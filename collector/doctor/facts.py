@@ -22,8 +22,12 @@ class Facts:
     plan: Plan = field(init=False)
 
     @property
+    def known(self) -> Config | None:
+        """The configuration, where it could be read by now."""
+        return getattr(self, "config", None)
+
+    @property
     def tables(self) -> list[str]:
         """The tables of the configuration, each once; none while it is not known."""
-        if not hasattr(self, "config"):
-            return []
-        return list(dict.fromkeys(station.table for station in self.config.stations))
+        stations = self.known.stations if self.known is not None else ()
+        return list(dict.fromkeys(station.table for station in stations))

@@ -3,7 +3,7 @@
 import json
 from itertools import chain
 
-from collector.doctor import broker, cloud, configuration, disk, spool, tables
+from collector.doctor import broker, cloud, configuration, disk, http, spool, tables
 from collector.doctor.facts import Facts
 from collector.doctor.findings import examine
 from support.columns import schema_text
@@ -17,6 +17,7 @@ GROUPS = {
     "broker": (configuration, broker),
     "cloud": (configuration, cloud, tables),
     "configuration": (configuration,),
+    "http": (configuration, http),
     "spool": (configuration, disk, spool),
 }
 
@@ -48,7 +49,7 @@ class Box:
 
     def change(self, **sections):
         for name, values in sections.items():
-            self.sections[name] = {**self.sections[name], **values}
+            self.sections[name] = {**self.sections.get(name, {}), **values}
         # JSON is YAML.
         self.file.write_text(json.dumps({"gateway": "gw-1", **self.sections}, indent=1))
 
