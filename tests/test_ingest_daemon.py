@@ -391,7 +391,7 @@ def test_a_stop_tells_those_who_wait_what_is_stored(line_folder, asking, connect
     line, port = serving(line_folder)
     with line:
         wait_for_server(port)
-        line.zerobus.faults({"faults": [{"fault": "silence"}]})
+        line.zerobus.faults(OUTAGE)
         stored = asking(port, WAITING, [measured(1), measured(2)])
         wait_for(lambda: line.counters().get(("table:" + ONE, "made")) == 2, "the records")
         flushing = connect_raw(port)
