@@ -8,6 +8,7 @@ import shutil
 import subprocess
 import tracemalloc
 import zlib
+from contextlib import ExitStack
 
 import pytest
 from support.waiting import wait_for
@@ -268,6 +269,17 @@ def test_bodies_that_wait_are_held_up_to_a_limit():
         assert read_answer(first)[2] == b"x" * 40_000
         wait_for(lambda: server.app.bodies.held == 0, "nothing to be held")
         assert status_of(server, post(b"x" * 40_000)) == 200
+
+
+def test_large_bodies_that_come_slowly_leave_room_for_small_ones():
+    with web(inbox_max_bytes="1MiB", body_max_bytes="512KiB") as server, ExitStack() as stack:
+        slow = [stack.enter_context(connect(server)) for _ in range(2)]
+        for client in slow:
+            client.sendall(post(b"x" * (MIB // 2 - 1), Content_Length=MIB // 2))
+        wait_for(lambda: server.counts.requests.total() == 1, "one of them to be refused")
+        assert server.counts.requests == {("POST", "other", 429): 1}
+        wait_for(lambda: server.app.bodies.held == MIB // 2 - 1, "the rest of the other")
+        assert status_of(server, post(b"x" * 16_384)) == 200
 
 
 def test_small_requests_that_wait_are_limited_as_well():

@@ -19,6 +19,10 @@ CLIENT_GONE: Final = 499
 """The status of a request whose client went away; nobody sees it but the figures."""
 _LEAST_BYTES: Final = 4_096
 """What a request counts at least: it costs memory, however small its body."""
+_SMALL_BYTES: Final = 16 * 1024
+_LARGE_SHARE: Final = 3 / 4
+"""The part of what may be held that is for others than small ones: a few large bodies that come
+slowly must not keep the small ones out."""
 _STEP_BYTES: Final = 64 * 1024
 _MEMBERS_MAX: Final = 1_000
 _GZIP: Final = 31
@@ -36,6 +40,7 @@ class Bodies:
         """Go on with other limits; may be called by any thread."""
         self._most = options.body_max_bytes
         self._most_held = options.inbox_max_bytes
+        self._most_of_large = max(self._most, int(self._most_held * _LARGE_SHARE))
         self._seconds = options.body_timeout
 
     async def read(self, scope: Scope, receive: Receive) -> "Body":
@@ -98,10 +103,11 @@ class Bodies:
         """Count what is held; `size` is that of the body by now."""
         if size > self._most:
             raise self.too_large()
-        if self.held + count > self._most_held:
+        most_held = self._most_held if size <= _SMALL_BYTES else self._most_of_large
+        if self.held + count > most_held:
             raise RefusedError(
                 HTTPStatus.TOO_MANY_REQUESTS,
-                f"requests that wait hold {format_size(self._most_held)} already",
+                f"requests that wait hold {format_size(most_held)} already",
                 "send it again; http.inbox_max_bytes is the limit",
                 headers={"Retry-After": "1"},
             )
