@@ -131,9 +131,10 @@ def test_who_waits_for_zerobus_is_answered_beside_a_change(served):
     with connect(served) as client:
         client.sendall(post(1, "/ingest/station_one?wait_for_ack=true&timeout=300s"))
         wait_for(lambda: served.spool.reader.counters().get(("", "recorded")), "the record")
+        batch = served.spool.reader.last_batch()
         served.change(timeout="1s", token=TOKEN)
         wait_for(lambda: status_of(served, post(2)) == 401, "the change")
-        served.spool.acknowledge([served.spool.reader.last_batch()])
+        served.spool.acknowledge([batch])
         status, headers, body = read_answer(client)
         assert (status, json.loads(body)["acknowledged"]) == (200, True)
         assert headers["connection"] == "close"
