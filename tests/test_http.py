@@ -22,7 +22,7 @@ from support.waiting import free_port, wait_for
 from collector.config import Metrics
 from collector.errors import SpoolError
 from collector.http import Server, VitalSigns
-from collector.http.places import CONNECTIONS_MAX
+from collector.http.plain.places import CONNECTIONS_MAX
 
 
 class Vitals:

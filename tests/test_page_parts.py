@@ -19,12 +19,12 @@ from support.waiting import wait_for
 
 from collector.errors import SpoolError
 from collector.http import health
-from collector.http.connections import Deadlines
 from collector.http.page import Live, sections
 from collector.http.page.app import VIEWERS_MAX
 from collector.http.page.events import EVENTS_MAX, LIKE_IT_S, Events
 from collector.http.page.history import STEP_S, STEPS_MAX, History
 from collector.http.page.letters import SAMPLE_BYTES, Letters
+from collector.http.serving.connections import Deadlines
 from collector.model import DeadLetter, Fault
 from collector.spool import Group, Limits, Spool
 

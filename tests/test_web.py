@@ -31,9 +31,9 @@ from support.web import (
     web,
 )
 
-from collector.http.connection import HEAD_MAX_BYTES, Connection
-from collector.http.connections import Connections, Deadlines, Stage
-from collector.http.counts import Counts
+from collector.http.serving.connection import HEAD_MAX_BYTES, Connection
+from collector.http.serving.connections import Connections, Deadlines, Stage
+from collector.http.serving.counts import Counts
 
 MIB = 1024 * 1024  # More than is read in one go.
 CHUNKED = b"POST / HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n"

@@ -26,7 +26,7 @@ def test_the_daemon_imports_nothing_of_it(line_folder):
         for path in ("/metrics", "/health", "/livez", "/readyz"):
             assert ask(port, path).status == 200
         found = imported(line)
-        assert {"collector.daemon.web", "collector.http.server"} <= found
+        assert {"collector.daemon.web", "collector.http.plain.server"} <= found
         assert found & (WEB | OWN) == set()
         line.change(http={"listen": f"127.0.0.1:{line.http_port}"})
         assert line.reload() == ""

@@ -1,11 +1,11 @@
-"""What the collector says over HTTP: figures for Prometheus, and answers to probes.
+"""What the collector says and takes over HTTP.
 
-`vitals.py` knows what stands at each path, whoever serves it; `server.py` serves that alone, within
-limits; `places.py` gives each connection its place, `request.py` reads one request and says who may
-ask.
+For every gateway: `vitals.py` knows figures and probes, `plain/` serves them. For one with `http:`:
+`site.py` puts the station over HTTP together, `app.py` has its endpoints, `ingest/` takes records,
+`page/` shows the line, `document/` describes it all, `serving/` is the server.
 """
 
-from collector.http.server import Server
+from collector.http.plain.server import Server
 from collector.http.vitals import Answer, Vitals, VitalSigns
 
 __all__ = ["Answer", "Server", "VitalSigns", "Vitals"]

@@ -21,9 +21,9 @@ from fastapi.routing import APIRoute
 
 from collector.http import health
 from collector.http.asgi import App, Receive, Scope, Send
+from collector.http.document.openapi import document_of
 from collector.http.ingest.intake import HttpIntake
 from collector.http.ingest.target import Target
-from collector.http.openapi import document_of
 from collector.http.refused import RefusedError
 from collector.http.vitals import VitalSigns
 

@@ -7,17 +7,17 @@ from typing import Any, Final
 from collector.config import Http
 from collector.config.contents import contents_hash
 from collector.http.app import Endpoints, make_app
-from collector.http.body import Bodies
-from collector.http.connections import places_of
-from collector.http.counts import Counts
 from collector.http.flush import Flush
-from collector.http.guard import Guard
 from collector.http.ingest.endpoint import Ingest
 from collector.http.ingest.intake import HttpIntake
 from collector.http.page import Live, PageApp
+from collector.http.serving.body import Bodies
+from collector.http.serving.connections import places_of
+from collector.http.serving.counts import Counts
+from collector.http.serving.guard import Guard
+from collector.http.serving.web import WebServer
 from collector.http.vitals import VitalSigns
 from collector.http.waiting import Waiters
-from collector.http.web import WebServer
 from collector.plan import Plan
 from collector.spool import Spool
 from collector.spool.reader import SpoolReader

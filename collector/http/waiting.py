@@ -10,7 +10,7 @@ from contextlib import suppress
 from typing import Any, Final
 
 from collector.http.asgi import Receive
-from collector.http.counts import Counts
+from collector.http.serving.counts import Counts
 from collector.spool.watched import Watch
 
 WAITING_SHARE: Final = 1 / 2

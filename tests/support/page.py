@@ -12,11 +12,11 @@ from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import expect, sync_playwright
 
 from collector.config.models import Http
-from collector.http.connections import Deadlines
-from collector.http.counts import Counts
-from collector.http.guard import Guard
 from collector.http.page import Live, PageApp
-from collector.http.web import WebServer
+from collector.http.serving.connections import Deadlines
+from collector.http.serving.counts import Counts
+from collector.http.serving.guard import Guard
+from collector.http.serving.web import WebServer
 from support.asking import ask
 from support.waiting import free_port, wait_for
 

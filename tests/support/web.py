@@ -11,11 +11,11 @@ from pydantic import SecretStr
 
 from collector.config import Http
 from collector.http.asgi import reply
-from collector.http.body import Bodies
-from collector.http.connections import Deadlines
-from collector.http.counts import Counts
-from collector.http.guard import Guard
-from collector.http.web import WebServer
+from collector.http.serving.body import Bodies
+from collector.http.serving.connections import Deadlines
+from collector.http.serving.counts import Counts
+from collector.http.serving.guard import Guard
+from collector.http.serving.web import WebServer
 from support.waiting import answers, free_port, wait_for
 
 QUICK = Deadlines(head_s=0.3, taking_s=0.3, idle_s=0.3, look_s=0.05)

@@ -15,13 +15,13 @@ from typing import Any, Final
 
 from collector.config import Http
 from collector.http.asgi import Receive, Scope, Send, header, reply
-from collector.http.body import Bodies
 from collector.http.ingest.answers import KEY_MAX_CHARS, KEY_PATTERN, key_of
 from collector.http.ingest.intake import HttpIntake
 from collector.http.ingest.payloads import payloads_of
 from collector.http.ingest.submission import Stored, Submission
 from collector.http.query import Query
 from collector.http.refused import RETRY_AFTER_S, RefusedError
+from collector.http.serving.body import Bodies
 from collector.http.waiting import Waiters, ended
 from collector.spool import Spool
 

@@ -14,9 +14,9 @@ from http import HTTPStatus
 from typing import Any, Final
 
 from collector.http.asgi import App, Receive, Scope, Send, header, reply
-from collector.http.counts import Counts
 from collector.http.hosts import is_own_name
 from collector.http.refused import RETRY_AFTER_S, RefusedError
+from collector.http.serving.counts import Counts
 
 _log = logging.getLogger(__name__)
 

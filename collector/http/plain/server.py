@@ -15,8 +15,8 @@ from pathlib import Path
 from typing import Final
 
 from collector.config import Metrics
-from collector.http.places import Places
-from collector.http.request import Request
+from collector.http.plain.places import Places
+from collector.http.plain.request import Request
 from collector.http.vitals import VitalSigns
 
 _log = logging.getLogger(__name__)

@@ -3,7 +3,7 @@
 from typing import Any, Final
 
 from collector.config import Station
-from collector.http.stepped import Stepped
+from collector.http.document.stepped import Stepped
 from collector.mapping import Mapping
 from collector.mapping.plan import PlainPath
 from collector.tables import Column, DeltaType

@@ -13,10 +13,10 @@ from typing import Any
 
 from collector.config import Http
 from collector.http.asgi import App
-from collector.http.connection import loop_factory
-from collector.http.connections import Deadlines
-from collector.http.counts import Counts
-from collector.http.door import CANCEL_S, TLS_END_S, CertificateError, Door
+from collector.http.serving.connection import loop_factory
+from collector.http.serving.connections import Deadlines
+from collector.http.serving.counts import Counts
+from collector.http.serving.door import CANCEL_S, TLS_END_S, CertificateError, Door
 
 _log = logging.getLogger(__name__)
 

@@ -20,7 +20,7 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from uvicorn.server import ServerState
 
 from collector.http.asgi import App, Receive, Scope, Send
-from collector.http.connections import Connections, Stage
+from collector.http.serving.connections import Connections, Stage
 
 HEAD_MAX_BYTES: Final = 16 * 1024
 _TOO_LARGE: Final = "431 Request Header Fields Too Large"

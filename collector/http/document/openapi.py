@@ -8,11 +8,11 @@ import re
 from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
+from collector.http.document.shapes import example_of, shape_of
 from collector.http.ingest.answers import KEY_MAX_CHARS, KEY_PATTERN
 from collector.http.ingest.payloads import media_types_of
 from collector.http.ingest.target import Target
 from collector.http.query import TIMEOUT_MAX_S
-from collector.http.shapes import example_of, shape_of
 from collector.router import parse_filter
 
 _FLAG: Final = {"type": "boolean", "default": False}

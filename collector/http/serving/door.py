@@ -13,9 +13,9 @@ from typing import Any, Final
 
 from collector.config import Http
 from collector.http.asgi import App
-from collector.http.connection import Connection, Shared
-from collector.http.connections import Connections, Deadlines, places_of
-from collector.http.counts import Counts
+from collector.http.serving.connection import Connection, Shared
+from collector.http.serving.connections import Connections, Deadlines, places_of
+from collector.http.serving.counts import Counts
 
 _log = logging.getLogger(__name__)
 

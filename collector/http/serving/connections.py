@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from enum import Enum, auto
 from typing import Final, Protocol
 
-from collector.http.counts import Counts
+from collector.http.serving.counts import Counts
 
 
 class Stage(Enum):
