@@ -14,7 +14,9 @@ from collector.spool import Spool
 from collector.spool.backlog import Backlog
 from collector.spool.reader import SpoolReader
 
-LOOK_EVERY_S: Final = 0.1
+FIRST_LOOK_S: Final = 0.05
+LOOK_EVERY_S: Final = 1.0
+_SLOWER: Final = 1.3
 
 
 class Flush:
@@ -66,9 +68,12 @@ def _outcome(backlog: Backlog) -> tuple[int, int]:
 
 
 async def _gone(backlog: Backlog) -> None:
-    # Deletes have no event, and acknowledgments come many in a second.
-    while await asyncio.to_thread(backlog.is_left):  # noqa: ASYNC110
-        await asyncio.sleep(LOOK_EVERY_S)
+    # Deletes have no event, and acknowledgments come many in a second. Who waits for long is told a
+    # little later, so that many who wait in an outage cost little.
+    pause_s = FIRST_LOOK_S
+    while await asyncio.to_thread(backlog.is_left):
+        await asyncio.sleep(pause_s)
+        pause_s = min(pause_s * _SLOWER, LOOK_EVERY_S)
 
 
 def _message(left: int, undelivered: int, why_not: str, *, waited: bool) -> str:

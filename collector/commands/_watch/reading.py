@@ -99,7 +99,9 @@ def _reading(snapshot: dict[str, Any]) -> Reading:
         started_us=int(snapshot["started_us"]),
         updated_us=updated_us,
         broker=_broker(snapshot["broker"]),
-        broker_rate=float(snapshot["broker_rate"]) if snapshot["broker"]["url"] else None,
+        broker_rate=float(snapshot.get("broker_rate", snapshot["received_rate"]))
+        if snapshot["broker"]["url"]
+        else None,
         http=_http(snapshot.get("http")),
         rows=tuple(rows),
         backlogs={str(name): int(table.get("spooled", 0)) for name, table in tables.items()},
