@@ -77,6 +77,26 @@ def read(folder: Path) -> dict[str, Any]:
     return snapshot
 
 
+def age_s(snapshot: Mapping[str, Any]) -> float:
+    """Return for how many seconds the daemon has said nothing else."""
+    age: float = time.time() - snapshot["updated_us"] / 1e6
+    return age
+
+
+def broker_away(broker: Mapping[str, Any]) -> list[str]:
+    """Say that the broker is away, and why; nothing without a broker, where `connected` is None."""
+    is_away = broker["connected"] is False
+    return [f"broker: {broker['last_error'] or 'connecting'}"] if is_away else []
+
+
+def stream_away(table: Mapping[str, Any]) -> str:
+    """Say why nothing of a table is sent: `held: no grant (grant it)`; nothing when it is."""
+    if table.get("state") not in ("held", "waiting"):
+        return ""
+    hint = f" ({table['hint']})" if table["hint"] else ""
+    return f"{table['state']}: {table['reason']}{hint}"
+
+
 def failures(snapshot: dict[str, Any], *, ready: bool) -> list[str]:
     """Return why the daemon is not alive: it is silent, or a loop stands still.
 
@@ -87,7 +107,7 @@ def failures(snapshot: dict[str, Any], *, ready: bool) -> list[str]:
     if ready and snapshot["paused"]:
         found.append(f"nothing is stored: {snapshot['paused']}")
     found += [f"{loop} stands still" for loop in snapshot.get("standing_still", ())]
-    age = time.time() - snapshot["updated_us"] / 1e6
+    age = age_s(snapshot)
     if age > STALE_S:
         found.append(f"the daemon has not reported for {age:.0f} s")
     return found
@@ -102,8 +122,7 @@ def health(snapshot: dict[str, Any]) -> tuple[str, list[str]]:
     """
     failing = failures(snapshot, ready=True)
     broker = snapshot["broker"]
-    is_away = broker["connected"] is False  # Without a broker it is None.
-    offline = [f"broker: {broker['last_error'] or 'connecting'}"] if is_away else []
+    offline = broker_away(broker)
     degraded = _configuration(snapshot.get("configuration", {}))
     servers = snapshot.get("metrics"), snapshot.get("http")
     problems = [server["problem"] for server in servers if server]
@@ -113,9 +132,8 @@ def health(snapshot: dict[str, Any]) -> tuple[str, list[str]]:
         for text, reason in broker["refused_filters"].items()
     ]
     for table, state in sorted(snapshot["tables"].items()):
-        if state.get("state") in ("held", "waiting"):
-            hint = f" ({state['hint']})" if state["hint"] else ""
-            degraded.append(f"{table} is {state['state']}: {state['reason']}{hint}")
+        if away := stream_away(state):
+            degraded.append(f"{table} is {away}")
         elif state.get("stuck"):
             degraded.append(f"{table}: some of its batches are held: {state['stuck']}")
     degraded += _space(snapshot["spool"], snapshot["tables"])

@@ -14,6 +14,8 @@ from typing import Any, Final
 
 import click
 
+from collector.errors import Problem
+
 json_option = click.option("--json", "as_json", is_flag=True, help="Write one JSON document.")
 lines_option = click.option(
     "--json", "as_json", is_flag=True, help="Write NDJSON: one JSON object a line."
@@ -32,6 +34,17 @@ def echo_lines(documents: Iterable[Any]) -> None:
     """Write NDJSON to stdout."""
     for document in documents:
         click.echo(as_json_text(document))
+
+
+def problem_document(problem: Problem) -> dict[str, Any]:
+    """Return a mistake of a file, or a remark on it, as a document."""
+    return {
+        "file": str(problem.file),
+        "line": problem.line,
+        "key": problem.key,
+        "text": problem.text,
+        "hint": problem.hint,
+    }
 
 
 def as_json_text(document: Any, indent: int | None = None) -> str:

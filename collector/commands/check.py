@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from collector.commands._options import config_option
-from collector.commands._output import echo_columns, echo_json, json_option
-from collector.errors import ConfigError, Problem
+from collector.commands._output import echo_columns, echo_json, json_option, problem_document
+from collector.errors import ConfigError
 
 if TYPE_CHECKING:
     from collector.plan import Plan
@@ -44,7 +44,7 @@ def command(config: Path, with_samples: bool, as_json: bool) -> None:
         samples = _check_samples(compiled) if with_samples else 0
     except ConfigError as error:
         if as_json:
-            echo_json({"problems": [_problem(problem) for problem in error.problems]})
+            echo_json({"problems": [problem_document(problem) for problem in error.problems]})
             raise click.exceptions.Exit(error.exit_code) from error
         raise
     routes = _routes(compiled)
@@ -125,13 +125,3 @@ def _show(routes: list[dict[str, Any]]) -> None:
             for number, column in enumerate(route["columns"])
         ]
     echo_columns(columns)
-
-
-def _problem(problem: Problem) -> dict[str, Any]:
-    return {
-        "file": str(problem.file),
-        "line": problem.line,
-        "key": problem.key,
-        "text": problem.text,
-        "hint": problem.hint,
-    }

@@ -4,8 +4,7 @@ from pathlib import Path
 
 import click
 
-from collector.commands._output import echo_json, json_option, printable
-from collector.errors import Problem
+from collector.commands._output import echo_json, json_option, printable, problem_document
 
 
 @click.command(
@@ -40,7 +39,7 @@ def command(config_json: Path, output: Path | None, force: bool, as_json: bool) 
             {
                 "files": [str(path) for path in written],
                 "stations": list(migration.stations),
-                "remarks": [_document(remark) for remark in migration.remarks],
+                "remarks": [problem_document(remark) for remark in migration.remarks],
             }
         )
         return
@@ -52,13 +51,3 @@ def command(config_json: Path, output: Path | None, force: bool, as_json: bool) 
     count = len(migration.stations)
     click.echo(f"{count} stations; read {file}, then:", err=True)
     click.echo(f"  collector check -c {file}\n  collector run -c {file}", err=True)
-
-
-def _document(remark: Problem) -> dict[str, object]:
-    return {
-        "file": str(remark.file),
-        "line": remark.line,
-        "key": remark.key,
-        "text": remark.text,
-        "hint": remark.hint,
-    }

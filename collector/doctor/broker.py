@@ -58,7 +58,7 @@ class _Seen:
 
 def checks(facts: Facts) -> Iterator[Check]:
     """The checks of the broker; each needs the one before it. Without one there is none."""
-    if hasattr(facts, "config") and not facts.config.mqtt.url:
+    if facts.known is not None and not facts.known.mqtt.url:
         yield Check("broker", lambda: [ok("none: records come over HTTP only")])
         return
     seen = _Seen()

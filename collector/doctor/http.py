@@ -16,6 +16,7 @@ from collector.doctor.facts import Facts
 from collector.doctor.findings import Check, Finding, error, ok
 from collector.doctor.network import judge
 from collector.errors import CollectorError
+from collector.http.hosts import family_of
 
 _FLIGHTS_MAX: Final = 10
 """More than a handshake has, so that none goes on for ever."""
@@ -33,9 +34,8 @@ def checks(facts: Facts) -> Iterator[Check]:
 
 
 def _port(config: Config, options: Http) -> Iterator[Finding]:
-    family = socket.AF_INET6 if ":" in options.address[0] else socket.AF_INET
     try:
-        with socket.socket(family) as probe:
+        with socket.socket(family_of(options.address[0])) as probe:
             # As the daemon does; without listening, so that nobody is let in meanwhile.
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             probe.bind(options.address)

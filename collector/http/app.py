@@ -6,6 +6,7 @@ has forty for what is none, whose memory a crowd would fill.
 
 from asyncio import to_thread
 from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
 from functools import cache
 from http import HTTPStatus
 from importlib.metadata import version
@@ -51,18 +52,16 @@ _DOCS_HEADERS: Final = {
 }
 
 
+@dataclass(frozen=True, slots=True)
 class Endpoints:
     """What the endpoints lead to; each app answers below its path."""
 
-    def __init__(
-        self, intake: HttpIntake, ingest: App, flush: App, page: App, signs: VitalSigns, look: Look
-    ) -> None:
-        self.intake = intake
-        self.ingest = ingest
-        self.flush = flush
-        self.page = page
-        self.signs = signs
-        self.look = look
+    intake: HttpIntake
+    ingest: App
+    flush: App
+    page: App
+    signs: VitalSigns
+    look: Look
 
 
 class Route(NamedTuple):
@@ -182,6 +181,8 @@ def _sign(signs: VitalSigns, path: str) -> Callable[[Request], Awaitable[Respons
 def _add_documents(app: FastAPI, intake: HttpIntake) -> None:
     """Add the OpenAPI document of this moment, and two views of it that need no network."""
     base = app.openapi
+    # Of the files that are there, so that no path can be made of a name.
+    files = {path.name: path for path in _ASSETS.iterdir()}
 
     def document() -> dict[str, Any]:
         return document_of(base(), intake.targets)
@@ -211,8 +212,6 @@ def _add_documents(app: FastAPI, intake: HttpIntake) -> None:
         return HTMLResponse(page.body, headers=_DOCS_HEADERS)
 
     async def asset(name: str) -> Response:
-        # Of the files that are there, so that no path can be made of a name.
-        files = {path.name: path for path in _ASSETS.iterdir()}
         if name not in files:
             raise RefusedError(HTTPStatus.NOT_FOUND, "there is no such file", "See /docs.")
         headers = {"Cache-Control": "max-age=3600", "Content-Type": guess_type(name)[0] or ""}

@@ -1,6 +1,7 @@
 """The words of ASGI, by which a server and what it serves talk to each other."""
 
-from collections.abc import Awaitable, Callable, Iterable, MutableMapping
+import json
+from collections.abc import Awaitable, Callable, Iterable, Mapping, MutableMapping
 from typing import Any
 
 Scope = MutableMapping[str, Any]
@@ -26,3 +27,9 @@ async def reply(send: Send, status: int, headers: Headers, body: bytes) -> None:
     raw.append((b"content-length", str(len(body)).encode()))
     await send({"type": "http.response.start", "status": status, "headers": raw})
     await send({"type": "http.response.body", "body": body})
+
+
+async def reply_json(send: Send, status: int, said: Mapping[str, Any]) -> None:
+    """Send a whole answer, as JSON."""
+    headers = (("Content-Type", "application/json"),)
+    await reply(send, status, headers, json.dumps(said).encode() + b"\n")

@@ -1,12 +1,11 @@
 """`POST /flush/{station}`: waits until what is spooled is acknowledged, or says what is left."""
 
 import asyncio
-import json
 from http import HTTPStatus
 from typing import Final
 
 from collector.config import Http
-from collector.http.asgi import Receive, Scope, Send, reply
+from collector.http.asgi import Receive, Scope, Send, reply_json
 from collector.http.ingest.intake import HttpIntake
 from collector.http.query import Query
 from collector.http.waiting import Waiters
@@ -58,8 +57,7 @@ class Flush:
             "message": _message(left, undelivered, why_not, waited=waited),
         }
         status = HTTPStatus.OK if is_done else HTTPStatus.ACCEPTED
-        body = json.dumps(said).encode() + b"\n"
-        await reply(send, status, (("Content-Type", "application/json"),), body)
+        await reply_json(send, status, said)
 
 
 def _outcome(backlog: Backlog) -> tuple[int, int]:

@@ -22,18 +22,16 @@ def of_all(look: dict[str, Any]) -> dict[str, Any]:
 def of_station(station: Station, look: dict[str, Any]) -> dict[str, Any]:
     """Return the health of one station: its stream, its backlog, what came of what it brought."""
     table, counts = look["tables"][station.table], look["stations"][station.name]
-    reasons = _reasons(table, counts, look)
-    failing = bool(status.failures(look, ready=True))
-    is_offline = bool(station.topics) and look["broker"]["connected"] is False
-    if is_offline:
-        reasons.append(f"broker: {look['broker']['last_error'] or 'connecting'}")
+    failing = status.failures(look, ready=True)
+    offline = status.broker_away(look["broker"]) if station.topics else []
+    degraded = _degraded(table, counts)
     state = table.get("state", "idle")
     oldest_us = table["oldest_us"]
     return {
         "station": station.name,
         "table": station.table,
-        "health": _worst(failing=failing, is_offline=is_offline, reasons=reasons),
-        "reasons": reasons,
+        "health": _worst(failing=failing, offline=offline, degraded=degraded),
+        "reasons": failing + degraded + offline,
         "stream": {
             "state": state,
             "active": state == "streaming",
@@ -54,17 +52,16 @@ def of_station(station: Station, look: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def _worst(*, failing: bool, is_offline: bool, reasons: list[str]) -> str:
+def _worst(*, failing: list[str], offline: list[str], degraded: list[str]) -> str:
     if failing:
         return "failing"
-    return "offline" if is_offline else "degraded" if reasons else "ok"
+    return "offline" if offline else "degraded" if degraded else "ok"
 
 
-def _reasons(table: dict[str, Any], counts: dict[str, Any], look: dict[str, Any]) -> list[str]:
-    said = status.failures(look, ready=True)
-    if table.get("state") in ("held", "waiting"):
-        hint = f" ({table['hint']})" if table["hint"] else ""
-        said.append(f"the stream is {table['state']}: {table['reason']}{hint}")
+def _degraded(table: dict[str, Any], counts: dict[str, Any]) -> list[str]:
+    said = []
+    if away := status.stream_away(table):
+        said.append(f"the stream is {away}")
     elif table.get("stuck"):
         said.append(f"some batches are held: {table['stuck']}")
     if count := counts["internal_since_start"]:

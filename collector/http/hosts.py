@@ -1,7 +1,8 @@
-"""Which names of this box a browser can have only because somebody typed them in."""
+"""The names and addresses by which this box is asked."""
 
 import ipaddress
 import re
+import socket
 from functools import lru_cache
 from typing import Final
 
@@ -26,3 +27,8 @@ def is_own_name(host: str) -> bool:
     except ValueError:
         return host.lower().partition(":")[0] == "localhost"
     return True
+
+
+def family_of(host: str) -> socket.AddressFamily:
+    """Return of which kind an address to listen on is."""
+    return socket.AF_INET6 if ":" in host else socket.AF_INET

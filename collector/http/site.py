@@ -66,9 +66,10 @@ class Site:
             return
         self._options, self._served = options, wanted
         self._bodies.change(options)
-        page = PageApp(self.live, places_of(options.connections_max))
+        places = places_of(options.connections_max)
+        page = PageApp(self.live, places)
         before, self._page = self._page, page
-        self._server.serve(options, self._guarded(options, page))
+        self._server.serve(options, self._guarded(options, page, places))
         if before is not None:
             before.is_over = True
 
@@ -108,8 +109,8 @@ class Site:
         """Return how many requests were answered: method, route and status → number."""
         return dict(self._counts.requests)
 
-    def _guarded(self, options: Http, page: PageApp) -> Guard:
-        waiters = Waiters(places_of(options.connections_max), self._counts)
+    def _guarded(self, options: Http, page: PageApp, places: int) -> Guard:
+        waiters = Waiters(places, self._counts)
         app = make_app(
             Endpoints(
                 self.intake,

@@ -167,11 +167,7 @@ class Pending:
             if station.memory is not None:
                 name = station.mapping.station
                 group.memories |= {(name, k): value for k, value in station.memory.fresh.items()}
-            counts[station.scope, "messages"] += station.messages
-            counts[station.scope, "without_rows"] += station.without_rows
-            counts[station.scope, "records"] += len(station.records)
-            counts[station.scope, "unknown_keys"] += station.mapping.unknown_keys
-            counts[station.scope, "outside_window"] += station.mapping.outside_window
+            station.count(counts)
         counts["", "received"] += self.messages + self.lost
         counts["", "recorded"] += self.messages - self._not_recorded
         counts["", "unprotected"] += self.unprotected + self.lost

@@ -1,5 +1,6 @@
 """The records of a station between two commits, and the batches that they become."""
 
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from itertools import accumulate
 
@@ -83,6 +84,14 @@ class StationRecords:
             )
             for start, stop in cuts(records)
         ]
+
+    def count(self, counts: Counter[tuple[str, str]]) -> None:
+        """Add what the station has brought since the last commit."""
+        counts[self.scope, "messages"] += self.messages
+        counts[self.scope, "without_rows"] += self.without_rows
+        counts[self.scope, "records"] += len(self.records)
+        counts[self.scope, "unknown_keys"] += self.mapping.unknown_keys
+        counts[self.scope, "outside_window"] += self.mapping.outside_window
 
     def clear(self) -> None:
         """Begin the next group."""

@@ -6,7 +6,6 @@ said of anything else.
 
 import asyncio
 import hashlib
-import json
 import re
 import time
 from dataclasses import dataclass
@@ -14,7 +13,7 @@ from http import HTTPStatus
 from typing import Any, Final
 
 from collector.config import Http
-from collector.http.asgi import Receive, Scope, Send, header, reply
+from collector.http.asgi import Receive, Scope, Send, header, reply_json
 from collector.http.ingest.answers import KEY_MAX_CHARS, KEY_PATTERN, key_of
 from collector.http.ingest.intake import HttpIntake
 from collector.http.ingest.payloads import payloads_of
@@ -27,7 +26,6 @@ from collector.spool import Spool
 
 PARAMETERS: Final = ("topic", "wait_for_ack", "timeout", "partial")
 _KEY: Final = re.compile(KEY_PATTERN)
-_JSON: Final = (("Content-Type", "application/json"),)
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +92,7 @@ class Ingest:
         acknowledged = asked.waits and _is_delivered(stored)
         said = _answer(name, stored, asked, why_not, acknowledged=acknowledged)
         status = HTTPStatus.OK if acknowledged else HTTPStatus.ACCEPTED
-        await reply(send, status, _JSON, said)
+        await reply_json(send, status, said)
 
     async def _wait(self, stored: Stored, asked: Asked, receive: Receive, is_keyed: bool) -> str:
         """Wait for Zerobus, where anybody here can know; returns why it did not, if so."""
@@ -148,7 +146,7 @@ def _is_delivered(stored: Stored) -> bool:
 
 def _answer(
     station: str, stored: Stored, asked: Asked, why_not: str, *, acknowledged: bool
-) -> bytes:
+) -> dict[str, Any]:
     status, message = _state(stored, asked, why_not, acknowledged=acknowledged)
     said: dict[str, Any] = {
         "status": status,
@@ -165,7 +163,7 @@ def _answer(
         said |= {"errors": stored.errors, "bad": stored.bad}
     if stored.repeated:
         said["repeated"] = True
-    return json.dumps(said).encode() + b"\n"
+    return said
 
 
 def _state(stored: Stored, asked: Asked, why_not: str, *, acknowledged: bool) -> tuple[str, str]:

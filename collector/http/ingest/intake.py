@@ -19,8 +19,8 @@ from collector.errors import SpoolError, SpoolFullError
 from collector.http.ingest.answers import Answers
 from collector.http.ingest.requests import Requests
 from collector.http.ingest.submission import Outcome, Submission
-from collector.http.ingest.target import Target, targets_of
-from collector.http.refused import RefusedError, unavailable, unknown_station
+from collector.http.ingest.target import Target, find, targets_of
+from collector.http.refused import RefusedError, unavailable
 from collector.plan import Plan
 from collector.spool import Spool
 
@@ -73,9 +73,7 @@ class HttpIntake(threading.Thread):
 
     def find(self, station: str) -> Target:
         """Return the target of a name; raises RefusedError."""
-        if (target := self._targets.get(station)) is None:
-            raise unknown_station(station, self._targets)
-        return target
+        return find(self._targets, station)
 
     @property
     def waiting(self) -> int:

@@ -15,8 +15,8 @@ from collector.http.ingest.answers import Answers, check_same
 from collector.http.ingest.misfits import Errors
 from collector.http.ingest.part import Part, spread
 from collector.http.ingest.submission import Outcome, Submission
-from collector.http.ingest.target import Target
-from collector.http.refused import RefusedError, unknown_station
+from collector.http.ingest.target import Target, find
+from collector.http.refused import RefusedError
 from collector.model import Message
 from collector.spool import Group
 from collector.spool.watched import Watch
@@ -62,7 +62,7 @@ class Requests:
                 group.awaited.add(target.station.table)
             group.batches += batches
             group.answers += [self._answers.of(part) for part in parts if part.submission.key]
-            target.count(group.counts)
+            target.records.count(group.counts)
         return group
 
     def outcomes(self) -> list[tuple[Submission, Outcome]]:
@@ -99,7 +99,7 @@ class Requests:
         return False
 
     def _take(self, submission: Submission) -> None:
-        target = self._find(submission.station)
+        target = find(self._targets, submission.station)
         topic, captures = target.place(submission.topic)
         parts = self._parts.setdefault(submission.station, [])
         records = target.records
@@ -122,12 +122,6 @@ class Requests:
         parts.append(part)
         if submission.key:
             self._by_key[submission.key] = part
-
-    def _find(self, station: str) -> Target:
-        target = self._targets.get(station)
-        if target is None:
-            raise unknown_station(station, self._targets)
-        return target
 
     def _map(
         self, submission: Submission, target: Target, topic: str, captures: dict[str, str]

@@ -28,11 +28,9 @@ class Submission:
     key: bytes = b""
     body: bytes = b""
     watched: bool = False
-    settled: "asyncio.Future[Stored]" = field(default_factory=lambda: _loop().create_future())
-
-    def loop(self) -> asyncio.AbstractEventLoop:
-        """Return the loop of the request."""
-        return self.settled.get_loop()
+    settled: "asyncio.Future[Stored]" = field(
+        default_factory=lambda: asyncio.get_running_loop().create_future()
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +53,3 @@ class Stored:
 
 
 Outcome = Stored | RefusedError
-
-
-def _loop() -> asyncio.AbstractEventLoop:
-    return asyncio.get_running_loop()

@@ -1,13 +1,13 @@
 """A station as the requests for it meet it: how their topic is read, what they have brought."""
 
-from collections import Counter
+from collections.abc import Mapping as Dict
 from collections.abc import Sequence
 from http import HTTPStatus
 from typing import Final
 
 from collector.config import Station
 from collector.http.ingest.misfits import ERRORS_MAX
-from collector.http.refused import RefusedError
+from collector.http.refused import RefusedError, unknown_station
 from collector.intake.records import StationRecords
 from collector.mapping import Mapping
 from collector.model import Fault
@@ -60,15 +60,6 @@ class Target:
         """Take out the records behind `mark` that no stream may carry; returns a fault for each."""
         return self.records.take_too_large(mark, self._max_bytes, faults)
 
-    def count(self, counts: Counter[tuple[str, str]]) -> None:
-        """Add what the requests since the last commit brought."""
-        records, mapping = self.records, self.records.mapping
-        counts[records.scope, "messages"] += records.messages
-        counts[records.scope, "without_rows"] += records.without_rows
-        counts[records.scope, "records"] += len(records.records)
-        counts[records.scope, "unknown_keys"] += mapping.unknown_keys
-        counts[records.scope, "outside_window"] += mapping.outside_window
-
     def _read(self, topic: str) -> dict[str, str]:
         if "\0" in topic or set(topic) & set("+#") or len(topic.encode()) > TOPIC_MAX_BYTES:
             raise RefusedError(
@@ -95,6 +86,13 @@ def why_not(station: Station, mapping: Mapping) -> str:
             " they come by MQTT only"
         )
     return ""
+
+
+def find(targets: Dict[str, Target], station: str) -> Target:
+    """Return the target of a name; raises RefusedError where there is none."""
+    if (target := targets.get(station)) is None:
+        raise unknown_station(station, targets)
+    return target
 
 
 def targets_of(plan: Plan, spool: Spool) -> dict[str, Target]:

@@ -64,8 +64,8 @@ class Live:
     def _state(self) -> tuple[int, int, bool]:
         """Return what differs when something else is to be shown."""
         # A main thread that hangs shows nothing, and that is to be seen.
-        age_s = time.time() - self._snapshot.get("updated_us", 0) / 1e6
-        return self._number, self.events.number, age_s > status.STALE_S
+        hangs = not self._snapshot or status.age_s(self._snapshot) > status.STALE_S
+        return self._number, self.events.number, hangs
 
     def _sections(self, snapshot: dict[str, Any]) -> Sections:
         made: dict[str, Any] = {"events": self.events.latest()}

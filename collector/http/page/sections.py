@@ -4,7 +4,6 @@ Rows stand in the order in which they need somebody: trouble first. Times are µ
 that the browser counts the ages and a section changes only when something has happened.
 """
 
-import time
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from typing import Any, Final
@@ -31,7 +30,7 @@ def line(snapshot: Values) -> dict[str, Any]:
         "version": snapshot["version"],
         "started_us": snapshot["started_us"],
         "updated_us": snapshot["updated_us"],
-        "hangs": time.time() - snapshot["updated_us"] / 1e6 > status.STALE_S,
+        "hangs": status.age_s(snapshot) > status.STALE_S,
         "health": health,
         "reasons": reasons[:REASONS_MAX],
         "more_reasons": max(0, len(reasons) - REASONS_MAX),

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Final
 
 from collector.config import Metrics
+from collector.http.hosts import family_of
 from collector.http.plain.places import Places
 from collector.http.plain.request import Request
 from collector.http.vitals import VitalSigns
@@ -132,17 +133,13 @@ def _listening(options: Metrics) -> Iterator[socket.socket]:
         listener = _bind_unix(path)
     else:
         # With SO_REUSEADDR, so that a restart need not wait.
-        listener = socket.create_server(options.address, family=_family(options.address[0]))
+        listener = socket.create_server(options.address, family=family_of(options.address[0]))
     try:
         yield listener
     finally:
         listener.close()
         if path is not None:
             path.unlink(missing_ok=True)
-
-
-def _family(host: str) -> socket.AddressFamily:
-    return socket.AF_INET6 if ":" in host else socket.AF_INET
 
 
 def _bind_unix(path: Path) -> socket.socket:

@@ -13,6 +13,7 @@ from typing import Any, Final
 
 from collector.config import Http
 from collector.http.asgi import App
+from collector.http.hosts import family_of
 from collector.http.serving.connection import Connection, Shared
 from collector.http.serving.connections import Connections, Deadlines, places_of
 from collector.http.serving.counts import Counts
@@ -163,7 +164,7 @@ class Door:
 
 
 def _listening(options: Http) -> socket.socket:
-    family = socket.AF_INET6 if ":" in options.address[0] else socket.AF_INET
+    family = family_of(options.address[0])
     # With SO_REUSEADDR, so that a restart need not wait.
     listener = socket.create_server(options.address, family=family, backlog=_BACKLOG)
     listener.setblocking(False)
