@@ -38,6 +38,7 @@ STATIONS_HERE = {
     "inner": {"table": ONE, "schema": "station_one", "each": "/readings/*"},
     "site": {
         "topic": ["sites/{site}/level", "plants/{site}/#"],
+        "except": ["sites/secret/#"],
         "table": "main.iot.site",
         "columns": {"site": "$site", "level": "/values/level", "seq": "$seq"},
     },
@@ -164,6 +165,9 @@ def test_a_station_without_a_topic_takes_any_and_one_with_filters_only_what_fits
     refused = client.post("/ingest/site?topic=elsewhere", body)
     assert refused.status == 400
     assert "fits no filter of site" in refused.said["error"]
+    # As for a message: what `except` names is not the station's.
+    excepted = client.post("/ingest/site?topic=sites/secret/level", body)
+    assert (excepted.status, "fits no filter" in excepted.said["error"]) == (400, True)
     # Without a topic there is nothing to capture, and the column is NOT NULL.
     missing = client.post("/ingest/site", body)
     assert missing.status == 400

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping as Dict
 from collections.abc import Sequence
+from functools import partial
 from http import HTTPStatus
 from typing import Final
 
@@ -12,7 +13,6 @@ from collector.intake.records import StationRecords
 from collector.mapping import Mapping
 from collector.model import Fault
 from collector.plan import Plan, mappings_anew
-from collector.router import parse_filter
 from collector.spool import Spool
 
 TOPICS_MAX: Final = 10_000
@@ -24,13 +24,13 @@ TOPIC_MAX_BYTES: Final = 65_535
 class Target:
     """One station; not for several threads. `why_not` says why it takes no requests, if so."""
 
-    def __init__(self, station: Station, mapping: Mapping, spool: Spool, max_bytes: int) -> None:
-        self.station = station
+    def __init__(self, plan: Plan, index: int, mapping: Mapping, spool: Spool) -> None:
+        self.station = station = plan.config.stations[index]
         mapping.faults_max = ERRORS_MAX
         self.records = StationRecords(mapping, station.table, spool)
         self.why_not = why_not(station, mapping)
-        self._max_bytes = max_bytes
-        self._patterns = [parse_filter(text).pattern for text in station.topics]
+        self._max_bytes = plan.config.mqtt.message_max_bytes
+        self._captures_of = partial(plan.captures, index)
         self._captures: dict[str, dict[str, str]] = {}
 
     def place(self, topic: str) -> tuple[str, dict[str, str]]:
@@ -65,17 +65,15 @@ class Target:
             raise RefusedError(
                 HTTPStatus.BAD_REQUEST, "`topic` is no topic", "It has no +, # or NUL in it."
             )
-        for pattern in self._patterns:
-            if (captures := pattern.read(topic)) is not None:
-                return captures
-        if self._patterns and topic != f"http/{self.station.name}":
+        captures = self._captures_of(topic)
+        if captures is None:
             filters = ", ".join(self.station.topics)
             raise RefusedError(
                 HTTPStatus.BAD_REQUEST,
                 f"the topic {topic!r} fits no filter of {self.station.name}",
                 f"It has {filters}.",
             )
-        return {}
+        return captures
 
 
 def why_not(station: Station, mapping: Mapping) -> str:
@@ -100,9 +98,9 @@ def targets_of(plan: Plan, spool: Spool) -> dict[str, Target]:
 
     The heartbeat's is none of them: its rows are the collector's own.
     """
-    config = plan.config
+    stations = plan.config.stations
     return {
-        station.name: Target(station, mapping, spool, config.mqtt.message_max_bytes)
-        for station, mapping in zip(config.stations, mappings_anew(plan), strict=True)
-        if not station.is_heartbeat
+        stations[index].name: Target(plan, index, mapping, spool)
+        for index, mapping in enumerate(mappings_anew(plan))
+        if not stations[index].is_heartbeat
     }
